@@ -1,0 +1,5 @@
+//! `transcribe audio.wav`.
+
+fn main() -> std::process::ExitCode {
+    transcribe::cli::main()
+}

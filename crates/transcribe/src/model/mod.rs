@@ -1,0 +1,1 @@
+//! Where a model comes from: bundled, a path, the hub's cache, or a download.

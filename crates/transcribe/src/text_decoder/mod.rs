@@ -1,0 +1,1 @@
+//! Whisper's text decoder on the CPU, with explicit key/value caches.
