@@ -34,10 +34,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             let kept = match name.as_str() {
                 mel if mel.starts_with("mel_") => columns(tensor, &frames),
                 "decoder.logits_after_sot_sequence" => columns(tensor, &logits_ids(&tensors)),
-                layer if clip == CLIPS[0] || FEW.contains(&layer) => rows(tensor, &whole.decodings.rows_of_1500)?,
+                layer if clip == CLIPS[0] || FEW.contains(&layer) => {
+                    rows(tensor, &whole.decodings.rows_of_1500)?
+                }
                 _ => continue,
             };
-            cut.insert(name.clone(), (Dtype::F32, kept.shape, bytes(kept.data.iter().map(|x| x.to_le_bytes()))));
+            cut.insert(
+                name.clone(),
+                (Dtype::F32, kept.shape, bytes(kept.data.iter().map(|x| x.to_le_bytes()))),
+            );
         }
         let ids: Vec<i32> = logits_ids(&tensors).into_iter().map(i32::try_from).collect::<Result<_, _>>()?;
         let raw = bytes(ids.iter().map(|id| id.to_le_bytes()));
@@ -79,7 +84,8 @@ fn rows(tensor: &Tensor, stored: &[usize]) -> Result<Tensor, String> {
     let width = tensor.shape[1];
     let mut data = Vec::new();
     for row in ROWS {
-        let at = stored.iter().position(|&stored| stored == row).ok_or(format!("row {row} was not stored"))?;
+        let at =
+            stored.iter().position(|&stored| stored == row).ok_or(format!("row {row} was not stored"))?;
         data.extend(&tensor.data[at * width..(at + 1) * width]);
     }
     Ok(Tensor { shape: vec![ROWS.len(), width], data })

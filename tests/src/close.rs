@@ -19,7 +19,8 @@ pub struct Bound {
 /// Log-mel in f32 against torch's. Values lie in about −1 … 2, so one f32 ulp is 1.2e-7; f32 against f64 differ by
 /// 1.8e-7 at most on a speech clip. 1e-5 leaves room for another FFT's order of summation on quiet bins, and is a
 /// thousandth of what a wrong window function (0.04) or a doubled power spectrum (0.075) does.
-pub const MEL: Bound = Bound { absolute: 1e-5, relative_rms: f64::INFINITY, reason: "f32 FFT, two orders of summation" };
+pub const MEL: Bound =
+    Bound { absolute: 1e-5, relative_rms: f64::INFINITY, reason: "f32 FFT, two orders of summation" };
 
 /// One encoder sub-layer in f32 against torch's. The longest sum has K = 2048 terms (the MLP's second product), whose
 /// rounding grows as u·√K = 2.7e-6 of the result's RMS when errors are independent; √13 of it gathers over six blocks
@@ -29,7 +30,8 @@ pub const ENCODER: Bound =
     Bound { absolute: 1e-3, relative_rms: 1e-5, reason: "u·√2048·√13 of f32, outliers to 450" };
 
 /// Raw logits against torch's: as the encoder, once more through six decoder blocks of three products.
-pub const LOGITS: Bound = Bound { absolute: 2e-3, relative_rms: 2e-5, reason: "the encoder's bound twice over" };
+pub const LOGITS: Bound =
+    Bound { absolute: 2e-3, relative_rms: 2e-5, reason: "the encoder's bound twice over" };
 
 /// How far two arrays lie apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,7 +134,10 @@ mod tests {
     #[test]
     fn not_a_number_is_never_close() {
         for (got, want) in [(f32::NAN, 1.0), (1.0, f32::NAN), (f32::NAN, f32::NAN), (f32::INFINITY, 1.0)] {
-            assert!(close(&[0.0, got], &[0.0, want], &Bound { absolute: 1e9, ..MEL }).is_err(), "{got} {want}");
+            assert!(
+                close(&[0.0, got], &[0.0, want], &Bound { absolute: 1e9, ..MEL }).is_err(),
+                "{got} {want}"
+            );
         }
     }
 

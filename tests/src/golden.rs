@@ -167,7 +167,8 @@ impl Goldens {
                     tensors.logits_ids = Some(words.map(|b| u32::from_le_bytes(b) as usize).collect());
                 }
                 Dtype::F32 => {
-                    let tensor = Tensor { shape: view.shape().into(), data: words.map(f32::from_le_bytes).collect() };
+                    let tensor =
+                        Tensor { shape: view.shape().into(), data: words.map(f32::from_le_bytes).collect() };
                     tensors.floats.insert(name, tensor);
                 }
                 other => return Err(wrong(&format!("{name} is {other:?}, not f32"))),

@@ -48,7 +48,12 @@ impl Report {
     /// # Panics
     /// That is how a test fails.
     pub fn verdict(self, name: &str) {
-        println!("{name}: {} comparisons, {} ties, {} failures", self.checks, self.ties.len(), self.failures.len());
+        println!(
+            "{name}: {} comparisons, {} ties, {} failures",
+            self.checks,
+            self.ties.len(),
+            self.failures.len()
+        );
         for tie in &self.ties {
             println!("  tie: {tie}");
         }
@@ -242,7 +247,9 @@ impl Suite {
             let Some(mel) = report.keep(name, mel) else { continue };
             for (case, options, want) in files(clip) {
                 let at = format!("{name} {case}");
-                let Some(got) = report.keep(&at, engine::transcribe_mel(model, &mel, &options)) else { continue };
+                let Some(got) = report.keep(&at, engine::transcribe_mel(model, &mel, &options)) else {
+                    continue;
+                };
                 report.checks += 1;
                 let mut counted = words;
                 let lines = compare::file(&got, want, &mut counted);

@@ -19,7 +19,8 @@ fn whole_golden_set() {
         std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
         return;
     };
-    let audio = std::env::var_os("WHISPER_GOLDENS_AUDIO").map_or_else(|| folder.join("../../audio"), PathBuf::from);
+    let audio =
+        std::env::var_os("WHISPER_GOLDENS_AUDIO").map_or_else(|| folder.join("../../audio"), PathBuf::from);
     let goldens = Goldens::open(&folder).unwrap_or_else(|error| panic!("{error}"));
     let suite = Suite { goldens, audio: vec![audio] };
     suite.mel().verdict("mel");
