@@ -8,6 +8,7 @@ use std::path::Path;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use whisper_encoder::Config;
+use workspace_tests::golden::repository;
 use workspace_tests::random_checkpoint::{Format, SIZES, Size, write};
 
 const HEAD_DIM: usize = 2;
@@ -42,6 +43,28 @@ fn base_has_the_parameters_that_the_published_model_has() {
     let parameters: usize = shapes.values().map(|shape| shape.iter().product::<usize>()).sum();
     // Counted over the published file's header; 1500 × 512 of them are the fixed positions.
     assert_eq!(parameters, 72_593_920);
+}
+
+#[test]
+#[allow(clippy::cast_precision_loss, reason = "printed with three or four digits")]
+fn the_table_of_models_is_counted() {
+    let table = std::fs::read_to_string(repository().join("models/README.md")).unwrap();
+    for size in &SIZES {
+        let parameters: usize = size.shapes(64).values().map(|shape| shape.iter().product::<usize>()).sum();
+        let row = format!(
+            "| `{}` | {} | {} + {} | {} | {} | {} | {:.1} M | {:.2} GB |",
+            size.name,
+            size.d_model(64),
+            size.n_audio_layer,
+            size.n_text_layer,
+            size.heads,
+            size.n_mels,
+            size.n_vocab,
+            parameters as f64 / 1e6,
+            4.0 * parameters as f64 / 1e9,
+        );
+        assert!(table.lines().any(|line| line == row), "models/README.md lacks the row\n{row}");
+    }
 }
 
 /// Reads a folder back with nothing but the formats' definitions.
