@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use workspace_tests::engine::{self, Model};
+use workspace_tests::engine::{self, Accelerator, Model};
 use workspace_tests::golden::{Goldens, repository};
 use workspace_tests::suite::Suite;
 
@@ -11,9 +11,13 @@ fn suite() -> Suite {
     Suite { goldens: Goldens::of_repository(), audio }
 }
 
+fn load(accelerator: Accelerator) -> Model {
+    engine::load_model(accelerator).unwrap_or_else(|error| panic!("{accelerator:?}: {error}"))
+}
+
 fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| engine::load_model().unwrap_or_else(|error| panic!("{error}")))
+    MODEL.get_or_init(|| load(Accelerator::Cpu))
 }
 
 #[test]
@@ -23,7 +27,9 @@ fn mel() {
 
 #[test]
 fn encoder_layer_by_layer() {
-    suite().encoder(model()).verdict("encoder");
+    for accelerator in Accelerator::ALL {
+        suite().encoder(&load(accelerator)).verdict(&format!("encoder on {accelerator:?}"));
+    }
 }
 
 #[test]

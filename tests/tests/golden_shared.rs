@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use workspace_tests::engine;
+use workspace_tests::engine::{self, Accelerator};
 use workspace_tests::golden::Goldens;
 use workspace_tests::suite::Suite;
 
@@ -24,8 +24,10 @@ fn whole_golden_set() {
     let goldens = Goldens::open(&folder).unwrap_or_else(|error| panic!("{error}"));
     let suite = Suite { goldens, audio: vec![audio] };
     suite.mel().verdict("mel");
-    let model = engine::load_model().unwrap_or_else(|error| panic!("{error}"));
-    suite.encoder(&model).verdict("encoder");
+    let load = |accelerator| engine::load_model(accelerator).unwrap_or_else(|error| panic!("{error}"));
+    suite.encoder(&load(Accelerator::Candle)).verdict("encoder on Candle");
+    let model = load(Accelerator::Cpu);
+    suite.encoder(&model).verdict("encoder on Cpu");
     suite.logits(&model).verdict("logits");
     suite.languages(&model).verdict("languages");
     suite.windows(&model).verdict("windows");
