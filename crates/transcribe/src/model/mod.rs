@@ -1,1 +1,161 @@
 //! Where a model comes from: bundled, a path, the hub's cache, or a download.
+//!
+//! [`find`] turns what stands after `--model` into [`ModelFiles`]; `open` turns those into a model that works.
+//!
+//! | `--model` | meaning |
+//! |---|---|
+//! | nothing | the bundled model, by the search order of [`locate`] |
+//! | a path (with a separator, or `.safetensors`) | a folder in the hub's layout, or its file of weights |
+//! | a short name of [`names`] | its repository on the hub, from the cache if it is there |
+//! | the folder name of an installed model | that folder, by the search order of [`locate`] |
+//! | a file or folder that exists | that |
+//! | `organisation/name` | that repository on the hub, from the cache if it is there |
+
+pub mod choice;
+pub mod folder;
+pub mod hub;
+mod hub_errors;
+mod hub_progress;
+pub mod install;
+pub mod list;
+pub mod locate;
+pub mod names;
+
+use std::path::{Path, PathBuf};
+
+pub use choice::{Device, Precision};
+pub use hub::HubSettings;
+pub use locate::Surroundings;
+
+use crate::{Error, ErrorKind, Result};
+
+/// Where the files of a model were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelSource {
+    /// The model that comes with the program, or one installed beside it.
+    Bundled,
+    /// A path given by the user.
+    Path,
+    /// The hub's cache; no network was used.
+    Cache,
+    /// Just downloaded from the hub (into its cache).
+    Downloaded,
+}
+
+impl ModelSource {
+    /// A word for it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Bundled => "bundled",
+            Self::Path => "path",
+            Self::Cache => "cache",
+            Self::Downloaded => "downloaded",
+        }
+    }
+}
+
+/// The files of a model; all exist, in one folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFiles {
+    /// What to call it: the short name, the repository or the folder.
+    pub name: String,
+    /// Where it was found.
+    pub source: ModelSource,
+    /// The folder of all the files.
+    pub folder: PathBuf,
+    /// `config.json`: dimensions.
+    pub config: PathBuf,
+    /// `tokenizer.json`.
+    pub tokenizer: PathBuf,
+    /// `generation_config.json`, where there is one: alignment heads, suppressed tokens.
+    pub generation_config: Option<PathBuf>,
+    /// `preprocessor_config.json`, where there is one.
+    pub preprocessor_config: Option<PathBuf>,
+    /// The safetensors files: one, or the shards in the order of their names.
+    pub weights: Vec<PathBuf>,
+}
+
+/// What [`find`] goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelRequest {
+    /// What stands after `--model`.
+    pub model: Option<String>,
+    /// Where to look on this machine.
+    pub surroundings: Surroundings,
+    /// How to use the hub.
+    pub hub: HubSettings,
+    /// Show no progress of downloads.
+    pub quiet: bool,
+}
+
+/// The files of the model that was asked for; downloads them if they are on the hub and not in its cache.
+///
+/// # Errors
+/// [`ErrorKind::Model`]: not there, incomplete, in another format, not downloadable.
+pub fn find(request: &ModelRequest) -> Result<ModelFiles> {
+    let Some(model) = request.model.as_deref() else { return bundled(&request.surroundings) };
+    let path = Path::new(model);
+    if is_path(model) {
+        if !path.exists() {
+            return Err(Error::new(
+                ErrorKind::Model,
+                format!("cannot open the model {model}"),
+                "there is no such file or folder",
+                "check the path; a short name such as `base` or a hub repository such as `openai/whisper-base` works too",
+            ));
+        }
+        return folder::open(path, model, ModelSource::Path);
+    }
+    names::check_format(model)?;
+    if let Some(id) = names::hub_id(model) {
+        return hub::fetch(id, model, &request.hub, request.quiet);
+    }
+    if !model.contains('/')
+        && let Some(found) = request.surroundings.find(model)
+    {
+        return folder::open(&found, model, ModelSource::Bundled);
+    }
+    if path.exists() {
+        return folder::open(path, model, ModelSource::Path);
+    }
+    if names::is_hub_id(model) {
+        return hub::fetch(model, model, &request.hub, request.quiet);
+    }
+    Err(names::unknown(model))
+}
+
+/// The bundled model.
+///
+/// # Errors
+/// [`ErrorKind::Model`] if none of the places of [`locate`] holds it.
+pub fn bundled(surroundings: &Surroundings) -> Result<ModelFiles> {
+    match surroundings.find(locate::BUNDLED) {
+        Some(found) => folder::open(&found, locate::BUNDLED, ModelSource::Bundled),
+        None => Err(Error::new(
+            ErrorKind::Model,
+            format!("cannot find the bundled model {}", locate::BUNDLED),
+            "it is neither beside the program, nor here, nor in your data folder",
+            format!(
+                "run `transcribe models install` once in the folder that holds models/{0}, or set {1} to the folder of {0}, or name a model to download, such as --model base",
+                locate::BUNDLED,
+                locate::MODEL_DIR_ENV
+            ),
+        )),
+    }
+}
+
+/// Whether the value can only mean a path.
+fn is_path(model: &str) -> bool {
+    let lower = model.to_ascii_lowercase();
+    Path::new(model).is_absolute()
+        || [".", "..", "~"].contains(&model)
+        || ["./", "../", "~/"].iter().any(|start| model.starts_with(start))
+        || (cfg!(windows) && model.contains('\\'))
+        || lower.ends_with(".safetensors")
+        || lower.ends_with(".safetensors.index.json")
+        || model.ends_with('/')
+}
+
+#[cfg(test)]
+mod tests;
