@@ -2,29 +2,18 @@
 
 use std::path::Path;
 
-use transcribe::decoding::{DecodingOptions, DecodingResult, Inference};
+use transcribe::decoding::{self, DecodingOptions, DecodingResult, WindowDecoder};
 use transcribe::mel::{N_SAMPLES, log_mel};
+use transcribe::model::{self, ModelSource, OpenOptions, WhisperModel};
 use transcribe::pipeline::TranscribeOptions;
-use transcribe::speech_model::{Alignment, SpeechModel};
-use transcribe::tokenizer::Tokenizer;
-use transcribe::{Error, ErrorKind, Result, Transcription, pipeline};
-use whisper_encoder::{CancelToken, Config, LogMel};
+use transcribe::speech_model::SpeechModel;
+use transcribe::{Result, Transcription, pipeline};
+use whisper_encoder::{CancelToken, Device, LogMel, Precision};
 
-// MERGE: replace `Model` by the real type (and delete the `impl SpeechModel for Model` below), and fill in
-// `load_model`, `encode_with_probe`, `decode_window` and `detect_language`. Then take the `test = false` lines out of
-// tests/Cargo.toml, and this comment.
+use crate::golden::repository;
 
-/// The model under test. This one has no values: the engine is not connected yet.
-pub struct Model(std::convert::Infallible);
-
-fn not_connected() -> Error {
-    Error::new(
-        ErrorKind::Internal,
-        "cannot run the golden suite",
-        "the engine is not connected",
-        "fill in tests/src/engine.rs",
-    )
-}
+/// The model under test.
+pub type Model = WhisperModel;
 
 /// What computes the encoder's products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +33,14 @@ impl Accelerator {
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn load_model(_accelerator: Accelerator) -> Result<Model> {
-    Err(not_connected())
+pub fn load_model(accelerator: Accelerator) -> Result<Model> {
+    let folder = repository().join("models/whisper-base-int8");
+    let files = model::folder::open(&folder, "bundled", ModelSource::Bundled)?;
+    let device = match accelerator {
+        Accelerator::Candle => Device::Candle,
+        Accelerator::Cpu => Device::Cpu,
+    };
+    model::open(&files, &OpenOptions { precision: Precision::F32, device, ..OpenOptions::default() })
 }
 
 /// Every sub-layer's output by OpenAI's module names (`encoder.blocks.0.attn.query`), `[frames, channels]` each; the
@@ -53,8 +48,13 @@ pub fn load_model(_accelerator: Accelerator) -> Result<Model> {
 ///
 /// # Errors
 /// The encoder's.
-pub fn encode_with_probe(model: &Model, _mel: &LogMel) -> Result<Vec<(String, Vec<f32>)>> {
-    match model.0 {}
+pub fn encode_with_probe(model: &Model, mel: &LogMel) -> Result<Vec<(String, Vec<f32>)>> {
+    let mut layers = Vec::new();
+    model.encoder().encode_probed(mel, &mut |name, output| {
+        layers.push((name.to_owned(), output.flatten_all()?.to_vec1()?));
+        Ok(())
+    })?;
+    Ok(layers)
 }
 
 /// Decodes one encoded window by the policy of `transcribe::decoding`.
@@ -62,21 +62,20 @@ pub fn encode_with_probe(model: &Model, _mel: &LogMel) -> Result<Vec<(String, Ve
 /// # Errors
 /// The decoder's.
 pub fn decode_window<M: SpeechModel>(
-    _model: &M,
-    _audio: &M::Audio,
-    _options: &DecodingOptions,
+    model: &M,
+    audio: &M::Audio,
+    options: &DecodingOptions,
 ) -> Result<DecodingResult> {
-    // MERGE: WindowDecoder::new(model.tokenizer(), model.config())?.decode(&mut *model.inference(audio)?, options)
-    Err(not_connected())
+    WindowDecoder::new(model.tokenizer(), model.config())?.decode(&mut *model.inference(audio)?, options)
 }
 
 /// Languages with their probabilities, in any order.
 ///
 /// # Errors
 /// The decoder's.
-pub fn detect_language<M: SpeechModel>(_model: &M, _audio: &M::Audio) -> Result<Vec<(String, f32)>> {
-    // MERGE: transcribe::decoding::detect_language(&mut *model.inference(audio)?, model.tokenizer()), both fields
-    Err(not_connected())
+pub fn detect_language<M: SpeechModel>(model: &M, audio: &M::Audio) -> Result<Vec<(String, f32)>> {
+    let (_, all) = decoding::detect_language(&mut *model.inference(audio)?, model.tokenizer())?;
+    Ok(all.into_iter().map(|language| (language.code.to_owned(), language.probability)).collect())
 }
 
 /// Log-mel of a whole file with 30 s of silence after it, as `transcribe()` makes it.
@@ -118,28 +117,4 @@ pub fn transcribe_mel<M: SpeechModel>(
 pub fn logits_after<M: SpeechModel>(model: &M, audio: &M::Audio, tokens: &[u32]) -> Result<Vec<Vec<f32>>> {
     let positions: Vec<usize> = (0..tokens.len()).collect();
     model.inference(audio)?.prefill(tokens, &positions)
-}
-
-impl SpeechModel for Model {
-    type Audio = Vec<f32>;
-
-    fn config(&self) -> &Config {
-        match self.0 {}
-    }
-
-    fn tokenizer(&self) -> &Tokenizer {
-        match self.0 {}
-    }
-
-    fn encode(&self, _window: &LogMel) -> Result<Vec<f32>> {
-        match self.0 {}
-    }
-
-    fn inference<'a>(&'a self, _audio: &'a Vec<f32>) -> Result<Box<dyn Inference + 'a>> {
-        match self.0 {}
-    }
-
-    fn align(&self, _audio: &Vec<f32>, _sot_sequence: &[u32], _text_tokens: &[u32]) -> Result<Alignment> {
-        match self.0 {}
-    }
 }

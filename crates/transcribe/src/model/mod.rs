@@ -11,6 +11,7 @@
 //! | a file or folder that exists | that |
 //! | `organisation/name` | that repository on the hub, from the cache if it is there |
 
+pub mod alignment_heads;
 pub mod choice;
 pub mod folder;
 pub mod hub;
@@ -20,12 +21,14 @@ pub mod install;
 pub mod list;
 pub mod locate;
 pub mod names;
+mod open;
 
 use std::path::{Path, PathBuf};
 
 pub use choice::{Device, Precision};
 pub use hub::HubSettings;
 pub use locate::Surroundings;
+pub use open::{OpenOptions, WhisperModel, open};
 
 use crate::{Error, ErrorKind, Result};
 
