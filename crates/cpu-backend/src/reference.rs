@@ -3,7 +3,7 @@
 /// `x·Wᵀ + b` for `x` `[rows, in]`, `w` `[out, in]`, `b` `[out]` or empty; `[rows, out]`.
 #[must_use]
 pub fn linear(x: &[f64], w: &[f64], b: &[f64], outputs: usize, inputs: usize) -> Vec<f64> {
-    let rows = if inputs == 0 { 0 } else { x.len() / inputs };
+    let rows = x.len().checked_div(inputs).unwrap_or(0);
     let mut y = Vec::with_capacity(rows * outputs);
     for r in 0..rows {
         for o in 0..outputs {

@@ -63,7 +63,7 @@ pub(crate) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
         // e^−105 is below half the smallest subnormal. The operand order lets a NaN through.
         let x = S::max(S::splat(-105.0), x);
         let n = S::sub(S::fma(x, S::splat(std::f32::consts::LOG2_E), S::splat(ROUND)), S::splat(ROUND));
-        let r = S::fma(n, S::splat(-0.693_359_375), x);
+        let r = S::fma(n, S::splat(-355.0 / 512.0), x);
         let r = S::fma(n, S::splat(2.121_944_4e-4), r);
         let mut p = S::splat(P[5]);
         p = S::fma(p, r, S::splat(P[4]));
@@ -87,7 +87,7 @@ impl Map for Gelu {
     #[inline(always)]
     unsafe fn apply<S: Simd>(self, x: S::V) -> S::V {
         const P: [f32; 10] = [
-            0.099_747_904,
+            0.099_747_9,
             0.099_492_56,
             0.095_515_676,
             0.071_999_66,
