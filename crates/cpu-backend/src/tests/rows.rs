@@ -37,8 +37,7 @@ fn exponential_within_one_and_a_half_ulp() {
         eprintln!("{ctx:?}: exponential at most {:.3} ulp off, at {}", worst.0, worst.1);
         assert!(worst.0 <= 1.5, "{ctx:?}: {} ulp at {}", worst.0, worst.1);
         // Subnormal results, and none at all.
-        for (x, want) in
-            [(-88.0, 6.054_601e-39), (-103.0, 1.4e-45), (-110.0, 0.0), (f32::NEG_INFINITY, 0.0)]
+        for (x, want) in [(-88.0, 6.054_601e-39), (-103.0, 1.4e-45), (-110.0, 0.0), (f32::NEG_INFINITY, 0.0)]
         {
             let mut row = [0.0, x];
             softmax(&ctx, &mut row, 2);
