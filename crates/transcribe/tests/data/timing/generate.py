@@ -76,11 +76,13 @@ def whole(rng, number):
     for _ in range(rng.choice([1, 1, 2, 3])):
         text = "".join(rng.choice(WORDS[language]) for _ in range(rng.choice([0, 1, 2, 5, 9, 14])))
         tokens, first = tokenizer.encode(text), at
-        for _ in tokens:
+        for i, token in enumerate(tokens):
             centres.append(at)
             at += step() if rng.random() < (0.6 if language == "en" else 0.2) else 0
+            # long first words and long sentence ends, which are cut
+            at += rng.choice([0, 31, 45, 60]) if i == 0 or tokenizer.decode([token]) in ".!?" else 0
         at += rng.choice([0, 0, 40, 170])
-        a, b = max(0, first + rng.choice([0, 0, -30, 30, 60])), at + rng.choice([0, 0, -30, 30, -60])
+        a, b = max(0, first + rng.choice([0, 0, -30, 27, 30, 40, 60])), at + rng.choice([0, 0, -30, 30, -60])
         a, b = min(a, 1500), min(max(b, 0), 1500)
         segments.append({"seek": seek, "start": offset + a * 0.02, "end": offset + b * 0.02, "tokens": [begin + a, *tokens, begin + b]})
     centres.append(at)
@@ -94,7 +96,7 @@ def whole(rng, number):
     probs = logits[sot:, : tokenizer.eot].softmax(dim=-1)[np.arange(len(text_tokens)), text_tokens].tolist() if text_tokens else []
     model = Model(scores(3, centres, frames, seed), logits)
     last = rng.choice([0.0, max(0.0, offset - 1), max(0.0, offset - 4.5), offset])
-    punctuation = rng.choice([("\"'“¿([{-", "\"'.。,，!！?？:：”)]}、")] * 3 + [("", ""), ("„(", ",.")])
+    punctuation = rng.choice([("\"'“¿([{-", "\"'.。,，!！?？:：”)]}、")] * 3 + [("", ""), ("", ""), ("„(", ",.")])
     case = {"multilingual": multilingual, "language": language, "task": task, "centres": centres, "frames": frames, "seed": seed, "num_frames": num_frames,
             "token_probs": probs, "last_speech_timestamp": last, "prepend": punctuation[0], "append": punctuation[1],
             "segments": [dict(s) for s in segments]}
@@ -151,4 +153,4 @@ if len(sys.argv) > 1:
 else:
     rng = random.Random(3)
     (HERE / "expected-pieces.json").write_text(json.dumps(text_floats(pieces(rng)), separators=(",", ":")) + "\n")
-    (HERE / "expected-whole.json").write_text(json.dumps({"cases": [whole(rng, i) for i in range(40)]}, separators=(",", ":")) + "\n")
+    (HERE / "expected-whole.json").write_text(json.dumps({"cases": [whole(rng, i) for i in range(60)]}, separators=(",", ":")) + "\n")
