@@ -24,6 +24,7 @@ struct Ids {
 }
 
 #[derive(Deserialize)]
+#[allow(clippy::type_complexity)]
 struct Expected {
     n_vocab: usize,
     ids: Ids,
