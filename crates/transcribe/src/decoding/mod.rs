@@ -24,6 +24,7 @@ pub(crate) mod testing;
 mod tests;
 mod token_ids;
 mod window;
+mod zlib_size;
 
 pub use beam::BeamSearch;
 pub use compression::compression_ratio;
