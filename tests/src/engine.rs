@@ -54,7 +54,6 @@ pub fn load_model(_accelerator: Accelerator) -> Result<Model> {
 /// # Errors
 /// The encoder's.
 pub fn encode_with_probe(model: &Model, _mel: &LogMel) -> Result<Vec<(String, Vec<f32>)>> {
-    // MERGE: encoder.encode_probed(mel, &mut |name, tensor| layers.push((name.into(), tensor.flatten_all()?.to_vec1()?)))
     match model.0 {}
 }
 
