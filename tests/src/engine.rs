@@ -57,6 +57,14 @@ pub fn encode_with_probe(model: &Model, mel: &LogMel) -> Result<Vec<(String, Vec
     Ok(layers)
 }
 
+/// The encoder's output `[1500, d_model]` as users get it: nobody watches, so layers may be fused.
+///
+/// # Errors
+/// The encoder's.
+pub fn encode(model: &Model, _mel: &LogMel) -> Result<Vec<f32>> {
+    match model.0 {}
+}
+
 /// Decodes one encoded window by the policy of `transcribe::decoding`.
 ///
 /// # Errors
