@@ -26,6 +26,7 @@ SHORT_AUDIO = {
     "ss3": SS3,
     "ss12": SS3 * 4,
     "ss24": SS3 * 8,
+    "pause": ["SS-0880", 40.0, "SS-0890"],
     "gaps": [3.0, "SS-0870", 8.0, "SS-0890", 15.0, "SS-0880", 6.0],
 }
 PROMPT = "Sense and Sensibility, by Jane Austen."
@@ -48,6 +49,10 @@ SHORT_CASES = [
     ("silences", "gaps", {}),
     ("silences_words", "gaps", {"word_timestamps": True}),
     ("hallucination_silence", "gaps", {"word_timestamps": True, "hallucination_silence_threshold": 2.0}),
+    ("hallucination_silence_de", "gaps",
+     {"language": "de", "word_timestamps": True, "hallucination_silence_threshold": 1.0}),
+    ("pause", "pause", {}),
+    ("pause_no_speech", "pause", {"logprob_threshold": None}),
     ("language_de", "ss3", {"language": "de"}),
     ("translate", "ss3", {"task": "translate", "language": "fr"}),
     ("beam5", "ss12", {"beam_size": 5}),

@@ -7,7 +7,7 @@ Modes, each per audio file, greedy at temperature 0 without fallback:
   decode   tokens a second of the decoder on an encoded window (language given, timestamps on)
   clip     ms from the file on disk to the text of its first 30 s (silence-padded; no language detection)
   file     ms of the whole of `transcribe()`, reading the file included
-Times are wall clock inside the process: neither Python's start nor imports nor loading weights (reported apart).
+Times are wall clock inside the process (`cold_ms` of the first pass, `ms` of the others): neither Python's start nor imports nor loading weights (reported apart).
 """
 
 import argparse
@@ -47,14 +47,16 @@ def first_window(model, path: str) -> torch.Tensor:
 
 
 def timed(runs: int, work):
-    """Runs `work` once to warm up, then `runs` times; milliseconds of each, and the last result."""
+    """Runs `work` once cold, then `runs` times; the milliseconds, and the last result."""
+    start = time.perf_counter()
     result = work()
+    cold = (time.perf_counter() - start) * 1e3
     times = []
     for _ in range(runs):
         start = time.perf_counter()
         result = work()
         times.append((time.perf_counter() - start) * 1e3)
-    return times, result
+    return {"cold_ms": cold, "ms": times, "best_ms": min(times, default=None)}, result
 
 
 def measure(model, path: str, args) -> dict:
@@ -63,20 +65,20 @@ def measure(model, path: str, args) -> dict:
     if args.mode == "encoder":
         window = first_window(model, path).unsqueeze(0)
         times, _ = timed(args.runs, lambda: model.encoder(window))
-        return {"ms": times}
+        return times
     if args.mode == "decode":
         features = model.encoder(first_window(model, path).unsqueeze(0))
         times, result = timed(args.runs, lambda: decode(model, features, options)[0])
         steps = len(result.tokens) + 1
-        return {"ms": times, "steps": steps, "tokens_per_s": [steps / (ms / 1e3) for ms in times],
+        return {**times, "steps": steps, "tokens_per_s": [steps / (ms / 1e3) for ms in times["ms"]],
                 "tokens": result.tokens, "text": result.text}
     if args.mode == "clip":
         times, result = timed(args.runs, lambda: decode(model, first_window(model, path), options))
-        return {"ms": times, "tokens": result.tokens, "text": result.text}
+        return {**times, "tokens": result.tokens, "text": result.text}
     times, result = timed(args.runs, lambda: whisper.transcribe(
         model, read_audio(path), verbose=None, temperature=0.0, fp16=False, task=args.task, language=args.language,
         word_timestamps=args.word_timestamps, without_timestamps=args.without_timestamps))
-    return {"ms": times, "language": result["language"], "text": result["text"],
+    return {**times, "language": result["language"], "text": result["text"],
             "tokens": [token for segment in result["segments"] for token in segment["tokens"]]}
 
 
@@ -86,7 +88,7 @@ def main() -> None:
     parser.add_argument("--audio", required=True, nargs="+")
     parser.add_argument("--mode", choices=["encoder", "decode", "clip", "file"], default="file")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=3, help="timed runs of each file after one warm-up; 0: only warm up")
+    parser.add_argument("--runs", type=int, default=3, help="timed runs of each file after a cold one")
     parser.add_argument("--language", help="default: detect (mode file), en (other modes)")
     parser.add_argument("--task", default="transcribe", choices=["transcribe", "translate"])
     parser.add_argument("--word-timestamps", action="store_true")
@@ -99,8 +101,6 @@ def main() -> None:
     loaded = time.perf_counter()
     with torch.inference_mode():
         files = {path: measure(model, path, args) for path in args.audio}
-    for entry in files.values():
-        entry["best_ms"] = min(entry["ms"], default=None)
     json.dump({
         "peer": "openai-whisper",
         "versions": {"openai-whisper": whisper.__version__, "torch": torch.__version__,

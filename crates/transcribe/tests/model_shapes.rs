@@ -70,19 +70,20 @@ const ROOM: f32 = 8.0;
 
 /// One model on disk, and its input.
 struct Case {
-    name: &'static str,
+    /// Model and storage.
+    name: String,
     expected: RandomModel,
     folder: tempfile::TempDir,
     window: LogMel,
 }
 
 impl Case {
-    fn new(name: &'static str, storage: Storage) -> Self {
+    fn new(name: &str, storage: Storage) -> Self {
         let expected = RandomModel::named(name);
         let folder = tempfile::tempdir().unwrap();
         expected.write(storage, folder.path());
         let window = LogMel::new(expected.n_mels(), expected.mel()).unwrap();
-        Self { name, expected, folder, window }
+        Self { name: format!("{name} {storage:?}"), expected, folder, window }
     }
 
     fn all() -> impl Iterator<Item = Self> {
@@ -280,7 +281,6 @@ fn every_storage_of_the_weights_decodes_alike() {
             let case = Case::new(name, storage);
             let model = case.model();
             let audio = model.encode(&case.window).unwrap();
-            println!("{storage:?} {name}");
             case.check_sot_logits(&model, &audio);
             case.check_decodes(&model, &audio);
         }
