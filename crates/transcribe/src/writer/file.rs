@@ -1,0 +1,85 @@
+//! Output files that are there whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Writer, WriterOptions};
+use crate::{Error, ErrorKind, Result, Transcription};
+
+/// `folder/speech.srt` for `somewhere/speech.wav`: OpenAI's rule, by which only the last extension goes.
+#[must_use]
+pub fn output_path(folder: &Path, audio: &Path, extension: &str) -> PathBuf {
+    let name = audio.file_name().unwrap_or_default();
+    // Python's splitext does not count leading dots: `..wav` has no extension.
+    let dots_only = name.to_string_lossy().trim_start_matches('.').find('.').is_none();
+    let mut stem = if dots_only { name } else { audio.file_stem().unwrap_or(name) }.to_owned();
+    stem.push(".");
+    stem.push(extension);
+    folder.join(stem)
+}
+
+/// Writes a transcription beside or instead of an earlier one of the same name; returns the path.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_output(
+    folder: &Path,
+    audio: &Path,
+    writer: &dyn Writer,
+    transcription: &Transcription,
+    options: &WriterOptions,
+) -> Result<PathBuf> {
+    let path = output_path(folder, audio, writer.extension());
+    write_atomically(&path, |out| writer.write(transcription, options, out))?;
+    Ok(path)
+}
+
+/// Writes a file under a temporary name in the same folder and renames it when it is complete.
+///
+/// If anything fails, an older file stays as it was and nothing else is left. Links are followed; what is there but not
+/// a regular file (a pipe, `/dev/stdout`) is written to directly.
+///
+/// # Errors
+/// [`ErrorKind::Output`] with the cause: no such folder, no permission, no space.
+pub fn write_atomically(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    attempt(path, write).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => "create the folder first, or choose another with -o",
+            io::ErrorKind::PermissionDenied => "choose a folder that you may write to with -o",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "free some space, or choose another folder with -o"
+            }
+            _ => "choose another folder with -o",
+        };
+        let what = format!("cannot write {}", path.display());
+        Error::new(ErrorKind::Output, what, error.to_string(), hint).with_source(error)
+    })
+}
+
+fn attempt(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let existing = fs::metadata(path).ok();
+    if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
+        let mut out = BufWriter::new(File::options().write(true).open(path)?);
+        write(&mut out)?;
+        return out.flush();
+    }
+    if existing.is_some_and(|metadata| metadata.permissions().readonly()) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file that is there is read-only"));
+    }
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".transcribe-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What any new file gets; the umask takes its share. Temporary files are private otherwise.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut out = BufWriter::new(builder.tempfile_in(folder)?);
+    write(&mut out)?;
+    out.flush()?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.persist(&path)?;
+    Ok(())
+}
