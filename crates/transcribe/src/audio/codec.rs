@@ -1,0 +1,144 @@
+//! Packets to blocks of samples.
+
+use symphonia::core::audio::Channels;
+use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::well_known as id;
+use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error as SymphoniaError;
+use symphonia::core::formats::Track;
+use symphonia::core::packet::Packet;
+
+use super::collect::Block;
+use super::downmix::{Layout, MOST_CHANNELS};
+use super::opus::{self, OpusPackets};
+
+/// The decoder of one track.
+pub(super) enum Decoder {
+    /// One of symphonia's.
+    Symphonia(Box<Inner>),
+    /// Ours.
+    Opus(OpusPackets),
+}
+
+/// symphonia's decoder and what it last made.
+pub(super) struct Inner {
+    decoder: Box<dyn AudioDecoder>,
+    pcm: bool,
+    interleaved: Vec<f32>,
+    channels: Channels,
+    weights: Vec<f32>,
+}
+
+/// Why no decoder can be made.
+pub(super) struct Unsupported {
+    /// A sentence.
+    pub(super) why: String,
+    /// What to do.
+    pub(super) hint: String,
+}
+
+impl Decoder {
+    /// # Errors
+    /// Names the codec that is not supported.
+    pub(super) fn new(track: &Track) -> Result<Self, Unsupported> {
+        let Some(CodecParameters::Audio(params)) = &track.codec_params else {
+            return Err(Unsupported::new("the codec of its audio is not known".into()));
+        };
+        if params.codec == id::CODEC_ID_OPUS {
+            return OpusPackets::new(params).map(Self::Opus).map_err(Unsupported::new);
+        }
+        let channels = params.channels.as_ref().map_or(1, Channels::count);
+        if channels > MOST_CHANNELS {
+            return Err(Unsupported::new(format!("it claims {channels} channels")));
+        }
+        // The defaults ask for the encoder's delay and padding to be trimmed.
+        match symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()) {
+            Ok(decoder) => Ok(Self::Symphonia(Box::new(Inner {
+                decoder,
+                pcm: is_pcm(params.codec),
+                interleaved: Vec::new(),
+                channels: Channels::None,
+                weights: Vec::new(),
+            }))),
+            Err(error) => Err(Unsupported::new(refusal(params, &error))),
+        }
+    }
+
+    /// Decodes a packet.
+    ///
+    /// # Errors
+    /// A sentence: how the packet is damaged. The next one may be sound.
+    pub(super) fn decode(&mut self, packet: &Packet) -> Result<Block<'_>, String> {
+        match self {
+            Self::Opus(decoder) => {
+                decoder.decode(packet)?;
+                let interleaved = decoder.decoded();
+                Ok(Block { interleaved, rate: opus::RATE, weights: decoder.weights() })
+            }
+            Self::Symphonia(inner) => {
+                let decoded = inner.decoder.decode(packet).map_err(|error| error.to_string())?;
+                let spec = decoded.spec();
+                if inner.channels != *spec.channels() {
+                    inner.channels = spec.channels().clone();
+                    inner.weights = Layout::new(&inner.channels, inner.pcm).weights();
+                }
+                decoded.copy_to_vec_interleaved(&mut inner.interleaved);
+                Ok(Block { interleaved: &inner.interleaved, rate: spec.rate(), weights: &inner.weights })
+            }
+        }
+    }
+}
+
+impl Unsupported {
+    fn new(why: String) -> Self {
+        Self { why, hint: "convert it: ffmpeg -i INPUT -ac 1 -ar 16000 out.wav".into() }
+    }
+}
+
+fn refusal(params: &AudioCodecParameters, error: &SymphoniaError) -> String {
+    // symphonia's words for every kind of AAC beyond the plain one; of these only HE-AAC is met in the wild.
+    if params.codec == id::CODEC_ID_AAC && error.to_string().contains("too complex") {
+        return "its audio is HE-AAC or another extended AAC, and only AAC-LC is supported".into();
+    }
+    match (name(params.codec), error) {
+        (Some(name), SymphoniaError::Unsupported(_)) => {
+            format!("its audio is {name}, which is not supported")
+        }
+        (Some(name), error) => format!("its audio is {name}, which cannot be decoded ({error})"),
+        (None, _) => format!("its audio is in a codec that is not supported (number {})", params.codec),
+    }
+}
+
+/// What people call a codec. Those that always decode need no name.
+fn name(codec: AudioCodecId) -> Option<&'static str> {
+    const NAMES: &[(AudioCodecId, &str)] = &[
+        (id::CODEC_ID_AAC, "AAC"),
+        (id::CODEC_ID_ALAC, "ALAC"),
+        (id::CODEC_ID_FLAC, "FLAC"),
+        (id::CODEC_ID_VORBIS, "Vorbis"),
+        (id::CODEC_ID_MP1, "MPEG layer 1"),
+        (id::CODEC_ID_MP2, "MPEG layer 2"),
+        (id::CODEC_ID_MP3, "MP3"),
+        (id::CODEC_ID_AC3, "AC-3 (Dolby Digital)"),
+        (id::CODEC_ID_EAC3, "E-AC-3 (Dolby Digital Plus)"),
+        (id::CODEC_ID_AC4, "AC-4"),
+        (id::CODEC_ID_TRUEHD, "Dolby TrueHD"),
+        (id::CODEC_ID_DCA, "DTS"),
+        (id::CODEC_ID_WMA, "Windows Media Audio"),
+        (id::CODEC_ID_SPEEX, "Speex"),
+        (id::CODEC_ID_MUSEPACK, "Musepack"),
+        (id::CODEC_ID_WAVPACK, "WavPack"),
+        (id::CODEC_ID_MONKEYS_AUDIO, "Monkey's Audio"),
+        (id::CODEC_ID_TTA, "True Audio"),
+        (id::CODEC_ID_ADPCM_G722, "G.722"),
+        (id::CODEC_ID_ADPCM_G726, "G.726"),
+        (id::CODEC_ID_ADPCM_G726LE, "G.726"),
+    ];
+    NAMES.iter().find(|(id, _)| *id == codec).map(|(_, name)| *name)
+}
+
+fn is_pcm(codec: AudioCodecId) -> bool {
+    symphonia::default::get_codecs()
+        .get_audio_decoder(codec)
+        .is_some_and(|decoder| decoder.codec.info.short_name.starts_with("pcm"))
+}
