@@ -1,6 +1,6 @@
 //! Where a model comes from: bundled, a path, the hub's cache, or a download.
 //!
-//! [`find`] turns what stands after `--model` into [`ModelFiles`]; `open` turns those into a model that works.
+//! [`find`] turns what stands after `--model` into [`ModelFiles`]; [`open()`] turns those into a model that works.
 //!
 //! | `--model` | meaning |
 //! |---|---|
@@ -20,12 +20,14 @@ pub mod install;
 pub mod list;
 pub mod locate;
 pub mod names;
+pub mod open;
 
 use std::path::{Path, PathBuf};
 
 pub use choice::{Device, Precision};
 pub use hub::HubSettings;
 pub use locate::Surroundings;
+pub use open::{OpenOptions, WhisperModel, open};
 
 use crate::{Error, ErrorKind, Result};
 
