@@ -41,7 +41,32 @@ pub enum Precision {
     Int8,
 }
 
+impl Device {
+    /// As it is typed and printed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Candle => "candle",
+            Self::Npu => "npu",
+            Self::Emulator => "emulator",
+        }
+    }
+}
+
 impl Precision {
+    /// As it is typed and printed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+
     /// How the CPU keeps the encoder's weights at this precision.
     #[must_use]
     pub fn storage(self) -> Storage {

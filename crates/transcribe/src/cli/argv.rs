@@ -28,7 +28,8 @@ pub(super) fn join_switches(command: &Command, argv: impl IntoIterator<Item = Os
         .get_arguments()
         .filter(|arg| arg.is_require_equals_set())
         .flat_map(|arg| {
-            let aliases = arg.get_all_aliases().unwrap_or_default().into_iter().map(|name| format!("--{name}"));
+            let aliases =
+                arg.get_all_aliases().unwrap_or_default().into_iter().map(|name| format!("--{name}"));
             let short = arg.get_short().map(|letter| format!("-{letter}"));
             arg.get_long().map(|name| format!("--{name}")).into_iter().chain(aliases).chain(short)
         })

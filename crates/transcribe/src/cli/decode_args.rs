@@ -89,10 +89,22 @@ pub struct WordArgs {
           hide_default_value = true, value_name = "BOOL", value_parser = boolean)]
     pub word_timestamps: bool,
     /// Punctuation that belongs to the word after it
-    #[arg(long, value_name = "CHARS", default_value = "\"'“¿([{-", allow_hyphen_values = true, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "CHARS",
+        default_value = "\"'“¿([{-",
+        allow_hyphen_values = true,
+        hide_default_value = true
+    )]
     pub prepend_punctuations: String,
     /// Punctuation that belongs to the word before it
-    #[arg(long, value_name = "CHARS", default_value = "\"'.。,，!！?？:：”)]}、", allow_hyphen_values = true, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "CHARS",
+        default_value = "\"'.。,，!！?？:：”)]}、",
+        allow_hyphen_values = true,
+        hide_default_value = true
+    )]
     pub append_punctuations: String,
     /// Underline each word in srt and vtt while it is spoken (needs --word-timestamps)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "True", default_value = "False",
@@ -118,4 +130,3 @@ fn tasks() -> impl clap::builder::TypedValueParser<Value = Task> {
     clap::builder::PossibleValuesParser::new([Task::Transcribe.name(), Task::Translate.name()])
         .map(|name| if name == Task::Translate.name() { Task::Translate } else { Task::Transcribe })
 }
-

@@ -47,11 +47,11 @@ pub enum Formats {
 
 fn formats() -> impl clap::builder::TypedValueParser<Value = Formats> {
     use clap::builder::TypedValueParser;
-    let names = Format::ALL.iter().map(|format| format.extension()).chain(["all"]);
+    let names = Format::ALL.iter().map(|format| format.name()).chain(["all"]);
     clap::builder::PossibleValuesParser::new(names).map(|name| {
         Format::ALL
             .iter()
-            .find(|format| format.extension() == name)
+            .find(|format| format.name() == name)
             .map_or(Formats::All, |format| Formats::One(*format))
     })
 }

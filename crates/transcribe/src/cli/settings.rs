@@ -25,6 +25,8 @@ pub struct Settings {
     pub show: Show,
     /// Files to write.
     pub files: Option<Files>,
+    /// How subtitles are cut into lines.
+    pub subtitles: WriterOptions,
     /// Sentences for standard error, about options without effect.
     pub warnings: Vec<String>,
 }
@@ -83,6 +85,4 @@ pub struct Files {
     pub formats: Vec<Format>,
     /// Leave out inputs whose files all exist.
     pub skip_existing: bool,
-    /// Options of the writers.
-    pub options: WriterOptions,
 }

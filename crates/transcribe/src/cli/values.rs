@@ -50,7 +50,10 @@ pub(super) fn number(text: &str) -> Parsed<f64> {
 
 /// A finite number of at least 0.
 pub(super) fn not_negative(text: &str) -> Parsed<f64> {
-    number(text)?.ge(&0.0).then(|| number(text)).unwrap_or_else(|| Err("the number must not be below 0".into()))
+    number(text)?
+        .ge(&0.0)
+        .then(|| number(text))
+        .unwrap_or_else(|| Err("the number must not be below 0".into()))
 }
 
 /// A finite number, or None.
@@ -74,9 +77,9 @@ pub(super) fn language(text: &str) -> Parsed<Language> {
     if is_none(text) || text.eq_ignore_ascii_case("auto") {
         return Ok(Language(None));
     }
-    language_code(text.trim())
-        .map(|code| Language(Some(code)))
-        .ok_or_else(|| "Whisper knows no such language; write a code such as en, or a name such as English".into())
+    language_code(text.trim()).map(|code| Language(Some(code))).ok_or_else(|| {
+        "Whisper knows no such language; write a code such as en, or a name such as English".into()
+    })
 }
 
 /// The English name of a language code, with a capital.
@@ -127,7 +130,8 @@ pub(super) fn time(text: &str) -> Parsed<f64> {
         let value: u32 = field.parse().ok().filter(|_| plain).ok_or_else(wrong)?;
         seconds = (seconds + f64::from(value)) * 60.0;
     }
-    let value = last.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0).ok_or_else(wrong)?;
+    let value =
+        last.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0).ok_or_else(wrong)?;
     let later_fields = before.iter().skip(1).filter_map(|field| field.parse().ok());
     let bounded = !before.is_empty();
     if (bounded && value >= 60.0) || later_fields.into_iter().any(|field: f64| field >= 60.0) {

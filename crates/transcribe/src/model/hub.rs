@@ -198,9 +198,8 @@ fn get(
     }
     let watch = Watch::new(trouble.id, quiet);
     let size = watch.size();
-    let got = repository
-        .download_with_progress(file, watch)
-        .map_err(|error| trouble.api(&error, Some(file)))?;
+    let got =
+        repository.download_with_progress(file, watch).map_err(|error| trouble.api(&error, Some(file)))?;
     // A server that ignores the request to go on in the middle would leave a file of the wrong length.
     let length = fs::metadata(&got).map(|data| data.len()).unwrap_or(0);
     let want = size.load(std::sync::atomic::Ordering::Relaxed);
@@ -239,7 +238,8 @@ mod tests {
         assert_eq!(cache(&[("HF_HOME", "/h"), ("HF_HUB_CACHE", "/c")]), Path::new("/c"));
         assert_eq!(settings(&[("HF_ENDPOINT", "http://mirror/")]).endpoint, "http://mirror");
         assert_eq!(settings(&[("HF_TOKEN", " t\n")]).token, Some("t".into()));
-        for (value, want) in [("1", true), ("true", true), ("ON", true), ("0", false), ("", false), ("no", false)]
+        for (value, want) in
+            [("1", true), ("true", true), ("ON", true), ("0", false), ("", false), ("no", false)]
         {
             assert_eq!(settings(&[("HF_HUB_OFFLINE", value)]).offline, want, "{value}");
         }

@@ -45,7 +45,9 @@ impl Progress for Watch {
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(size);
             let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             bar.set_message(format!("downloading {} {file}", self.model));
             self.bar = Some(bar);
         } else {

@@ -81,7 +81,11 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
 /// Bytes of the files directly in a folder, links followed.
 fn size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| fs::metadata(entry.path()).ok()).filter(|data| data.is_file()).map(|data| data.len()).sum()
+    entries
+        .filter_map(|entry| fs::metadata(entry.path()).ok())
+        .filter(|data| data.is_file())
+        .map(|data| data.len())
+        .sum()
 }
 
 #[cfg(test)]
@@ -121,8 +125,7 @@ mod tests {
         fs::remove_file(damaged.join("tokenizer.json")).unwrap();
         cache(&hub, "some/bert", r#"{"model_type":"bert"}"#);
         let surroundings = Surroundings { data_dir: Some(data), ..Surroundings::default() };
-        let hub =
-            HubSettings { endpoint: String::new(), cache: Some(hub), token: None, offline: true };
+        let hub = HubSettings { endpoint: String::new(), cache: Some(hub), token: None, offline: true };
         let got: Vec<(String, bool)> =
             list(&surroundings, &hub).into_iter().map(|model| (model.name, model.complete)).collect();
         let want = [("whisper-base-int8", true), ("my-model", true), ("me/mine", false), ("tiny", true)];

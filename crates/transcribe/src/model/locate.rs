@@ -97,7 +97,9 @@ impl Surroundings {
 #[must_use]
 pub fn holds_model(folder: &Path) -> bool {
     folder.join("config.json").is_file()
-        && ["model.safetensors", "model.safetensors.index.json"].iter().any(|name| folder.join(name).is_file())
+        && ["model.safetensors", "model.safetensors.index.json"]
+            .iter()
+            .any(|name| folder.join(name).is_file())
 }
 
 /// The folder for installed models from environment variables, the home folder and the kind of system.

@@ -1,6 +1,6 @@
 //! Where a model comes from: bundled, a path, the hub's cache, or a download.
 //!
-//! [`find`] turns what stands after `--model` into [`ModelFiles`]; `open` turns those into a model that works.
+//! [`find`] turns what stands after `--model` into [`ModelFiles`]; [`open()`] turns those into a model that works.
 //!
 //! | `--model` | meaning |
 //! |---|---|
@@ -12,7 +12,6 @@
 //! | `organisation/name` | that repository on the hub, from the cache if it is there |
 
 pub mod alignment_heads;
-pub mod choice;
 pub mod folder;
 pub mod hub;
 mod hub_errors;
@@ -25,10 +24,10 @@ mod open;
 
 use std::path::{Path, PathBuf};
 
-pub use choice::{Device, Precision};
 pub use hub::HubSettings;
 pub use locate::Surroundings;
 pub use open::{OpenOptions, WhisperModel, open};
+pub use whisper_encoder::{Device, Precision};
 
 use crate::{Error, ErrorKind, Result};
 

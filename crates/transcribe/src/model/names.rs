@@ -145,7 +145,9 @@ mod tests {
         for good in ["openai/whisper-tiny", "a/b", "me_2/My.Model-1"] {
             assert!(is_hub_id(good), "{good}");
         }
-        for bad in ["tiny", "a/b/c", "/a", "a/", "../a", "a/..", "./a", "a b/c", "a/b?x", "a--b/c", "~/models"] {
+        for bad in
+            ["tiny", "a/b/c", "/a", "a/", "../a", "a/..", "./a", "a b/c", "a/b?x", "a--b/c", "~/models"]
+        {
             assert!(!is_hub_id(bad), "{bad}");
         }
     }

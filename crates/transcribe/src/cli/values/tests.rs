@@ -85,7 +85,9 @@ fn clips_as_openai_writes_them() {
     ] {
         assert_eq!(clip_times(text), Ok(ClipTimes(want)), "{text}");
     }
-    for bad in ["a", "1,", ",1", "-1", "nan", "inf", "5,5", "5,4", "1:60", "1:60:00", "1:2:3:4", ":5", "1:", "+1:2"] {
+    for bad in
+        ["a", "1,", ",1", "-1", "nan", "inf", "5,5", "5,4", "1:60", "1:60:00", "1:2:3:4", ":5", "1:", "+1:2"]
+    {
         assert!(clip_times(bad).is_err(), "{bad}");
     }
 }

@@ -1,0 +1,149 @@
+//! What the command needs of a model: sound in, text or features out. Tests put a scripted one in its place.
+
+use std::io;
+use std::path::Path;
+
+use whisper_encoder::{AudioFeatures, CancelToken};
+
+use super::inputs::Input;
+use super::settings::How;
+use crate::audio::{self, Loaded, RawFormat};
+use crate::mel::{self, N_SAMPLES};
+use crate::model::WhisperModel;
+use crate::pipeline::{self, Event};
+use crate::speech_model::SpeechModel;
+use crate::{Result, Transcription};
+
+/// What happens while a file is transcribed.
+#[derive(Debug)]
+pub enum Happening<'a> {
+    /// Something about the input that the user should know.
+    Warning(&'a str),
+    /// The sound is read: its length in seconds.
+    Read(f64),
+    /// From the pipeline.
+    Event(Event<'a>),
+}
+
+/// Receives [`Happening`]s.
+pub type Listener<'a> = dyn FnMut(Happening<'_>) + 'a;
+
+/// Transcribes inputs.
+pub trait Engine {
+    /// Whether the model knows languages other than English.
+    fn is_multilingual(&self) -> bool;
+
+    /// Transcribes one input.
+    ///
+    /// # Errors
+    /// Those of reading the input and of the pipeline; [`crate::ErrorKind::Cancelled`] once `cancel` is set.
+    fn transcribe(
+        &self,
+        input: &Input,
+        raw: Option<&RawFormat>,
+        how: &How,
+        cancel: &CancelToken,
+        listener: &mut Listener<'_>,
+    ) -> Result<Transcription>;
+}
+
+/// Encodes inputs.
+pub trait FeatureEngine {
+    /// Features of each window of 30 s, the last one filled up as for transcription.
+    ///
+    /// # Errors
+    /// Those of reading the input and of the encoder.
+    fn features(
+        &self,
+        input: &Input,
+        raw: Option<&RawFormat>,
+        cancel: &CancelToken,
+        listener: &mut Listener<'_>,
+    ) -> Result<Vec<AudioFeatures>>;
+}
+
+/// A model and nothing else: the real engine.
+pub struct WhisperEngine<M>(pub M);
+
+impl<M: SpeechModel> Engine for WhisperEngine<M> {
+    fn is_multilingual(&self) -> bool {
+        self.0.config().is_multilingual()
+    }
+
+    fn transcribe(
+        &self,
+        input: &Input,
+        raw: Option<&RawFormat>,
+        how: &How,
+        cancel: &CancelToken,
+        listener: &mut Listener<'_>,
+    ) -> Result<Transcription> {
+        let loaded = load(input, raw, listener)?;
+        cancel.check()?;
+        let mel = mel::log_mel(loaded.samples.as_slice(), N_SAMPLES, self.0.config().n_mels)?;
+        // The mel holds all that is needed from here on; an hour of samples is 230 MB.
+        drop(loaded);
+        let mut options = how.options.clone();
+        if let Some(prefix) = &how.prefix {
+            // OpenAI decoding.py, `_get_initial_tokens`: a space, then the stripped prefix.
+            options.decoding.prefix = self.0.tokenizer().encode(&format!(" {}", prefix.trim()))?;
+        }
+        pipeline::transcribe(&self.0, &mel, &options, cancel, &mut |event| listener(Happening::Event(event)))
+    }
+}
+
+impl FeatureEngine for WhisperEngine<WhisperModel> {
+    fn features(
+        &self,
+        input: &Input,
+        raw: Option<&RawFormat>,
+        cancel: &CancelToken,
+        listener: &mut Listener<'_>,
+    ) -> Result<Vec<AudioFeatures>> {
+        let loaded = load(input, raw, listener)?;
+        let mel = mel::log_mel(loaded.samples.as_slice(), N_SAMPLES, self.0.config().n_mels)?;
+        windows(mel.frames())
+            .map(|(start, len)| {
+                cancel.check()?;
+                self.0.features(&mel.window(start, len))
+            })
+            .collect()
+    }
+}
+
+/// `(start, length)` of the windows of a padded mel: the 30 s of padding at its end make no window of their own.
+pub(super) fn windows(padded_frames: usize) -> impl Iterator<Item = (usize, usize)> {
+    use whisper_encoder::log_mel::WINDOW_FRAMES;
+    let content = padded_frames.saturating_sub(WINDOW_FRAMES);
+    (0..content).step_by(WINDOW_FRAMES).map(move |start| (start, WINDOW_FRAMES.min(content - start)))
+}
+
+fn load(input: &Input, raw: Option<&RawFormat>, listener: &mut Listener<'_>) -> Result<Loaded> {
+    let loaded = match input {
+        Input::Stdin => audio::load_stream(Box::new(io::stdin()), &input.name(), raw)?,
+        Input::File(path) => audio::load_file(Path::new(path), raw)?,
+    };
+    for warning in &loaded.warnings {
+        listener(Happening::Warning(warning));
+    }
+    listener(Happening::Read(loaded.samples.seconds()));
+    Ok(loaded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_cover_the_content_and_not_the_padding() {
+        for (frames, want) in [
+            (3000, vec![]),
+            (3001, vec![(0, 1)]),
+            (6000, vec![(0, 3000)]),
+            (6001, vec![(0, 3000), (3000, 1)]),
+            (10, vec![]),
+        ] {
+            assert_eq!(windows(frames).collect::<Vec<_>>(), want, "{frames}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The batch: every input through the engine, its text to where it belongs, and an exit code at the end.
+
+use std::fs;
+
+use whisper_encoder::CancelToken;
+
+use super::engine::{Engine, Happening};
+use super::exit::Exit;
+use super::inputs::Job;
+use super::screen::Screen;
+use super::settings::{How, Settings};
+use super::values::language_title;
+use crate::decoding::Task;
+use crate::pipeline::Event;
+use crate::writer::write_atomically;
+use crate::{Error, ErrorKind, Result, Transcription};
+
+/// Transcribes all jobs. `open` is called once, when there is at least one input that can be read.
+///
+/// One failing input does not stop the others. What stops the run: Ctrl-C, a reader of standard output that has gone
+/// while nothing else is written, and errors of the options, which would come again with every input.
+pub fn run<E: Engine>(
+    settings: &Settings,
+    open: impl FnOnce(&mut Screen<'_>) -> Result<E>,
+    cancel: &CancelToken,
+    screen: &mut Screen<'_>,
+) -> Exit {
+    for warning in &settings.warnings {
+        screen.warn(warning);
+    }
+    if let Some(files) = &settings.files
+        && let Err(error) = fs::create_dir_all(&files.folder)
+    {
+        screen.error(&Error::new(
+            ErrorKind::Output,
+            format!("cannot make the folder {}", files.folder.display()),
+            error.to_string(),
+            "choose another folder with -o",
+        ));
+        return Exit::Usage;
+    }
+    let mut tally = Tally::default();
+    let jobs = readable(settings, screen, &mut tally);
+    if jobs.is_empty() {
+        return tally.finish(settings, screen);
+    }
+    let engine = match open(screen) {
+        Ok(engine) => engine,
+        Err(error) => {
+            screen.error(&error);
+            return error.kind().into();
+        }
+    };
+    let how = match suited(settings, engine.is_multilingual(), screen) {
+        Ok(how) => how,
+        Err(error) => {
+            screen.error(&error);
+            return error.kind().into();
+        }
+    };
+    let titled = settings.jobs.len() > 1;
+    for (index, job) in jobs.into_iter().enumerate() {
+        if cancel.is_cancelled() {
+            return tally.interrupted(settings, screen);
+        }
+        if titled {
+            screen.title(&job.input.name(), index == 0);
+        }
+        match one(&engine, job, settings, &how, cancel, screen) {
+            Ok(()) => tally.done += 1,
+            Err(error) if error.kind() == ErrorKind::Cancelled => return tally.interrupted(settings, screen),
+            Err(error) if error.kind() == ErrorKind::Usage => {
+                screen.error(&error);
+                return Exit::Usage;
+            }
+            Err(error) => {
+                screen.error(&error);
+                tally.failed.push((job.input.name(), error.why().to_owned()));
+            }
+        }
+        if let Some(error) = screen.take_out_error() {
+            screen.error(&Error::new(
+                ErrorKind::Output,
+                "cannot write to standard output",
+                error.to_string(),
+                "make room, or write files with -o",
+            ));
+            return Exit::SomeFailed;
+        }
+        if screen.out_closed() && settings.files.is_none() {
+            return Exit::Done;
+        }
+    }
+    tally.finish(settings, screen)
+}
+
+/// Jobs whose inputs can be read and whose files are not there already; the others are reported and counted.
+fn readable<'a>(settings: &'a Settings, screen: &mut Screen<'_>, tally: &mut Tally) -> Vec<&'a Job> {
+    let skip = settings.files.as_ref().is_some_and(|files| files.skip_existing);
+    let mut jobs = Vec::new();
+    for job in &settings.jobs {
+        if skip && job.outputs.iter().all(|(_, path)| path.exists()) {
+            screen.note(&format!("{}: skipped, its files exist", job.input.name()));
+            tally.skipped += 1;
+        } else if let Err(error) = job.input.check() {
+            screen.error(&error);
+            tally.failed.push((job.input.name(), error.why().to_owned()));
+        } else {
+            jobs.push(job);
+        }
+    }
+    jobs
+}
+
+/// Options as the model takes them: an English-only one is always told English (transcribe.py, `cli`), and does not
+/// translate.
+fn suited(settings: &Settings, multilingual: bool, screen: &mut Screen<'_>) -> Result<How> {
+    let mut how = settings.how.clone();
+    if multilingual {
+        let name = settings.request.model.as_deref().unwrap_or_default();
+        if how.options.decoding.task == Task::Translate && name.to_ascii_lowercase().contains("turbo") {
+            screen.warn("turbo models were not trained to translate: expect the spoken language");
+        }
+        if how.options.decoding.task == Task::Translate && how.options.word_timestamps {
+            screen.warn("times of words may not be reliable in translations");
+        }
+        return Ok(how);
+    }
+    if how.options.decoding.task == Task::Translate {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "cannot translate",
+            "the model knows only English",
+            "choose a multilingual model, such as --model base",
+        ));
+    }
+    if let Some(code) = how.options.decoding.language.as_deref().filter(|code| *code != "en") {
+        let language = language_title(code);
+        screen.warn(&format!("the model knows only English, not {language}; using English instead"));
+    }
+    how.options.decoding.language = Some("en".into());
+    Ok(how)
+}
+
+/// One input, to its end.
+fn one<E: Engine>(
+    engine: &E,
+    job: &Job,
+    settings: &Settings,
+    how: &How,
+    cancel: &CancelToken,
+    screen: &mut Screen<'_>,
+) -> Result<()> {
+    let name = job.input.name();
+    screen.begin(&name);
+    // A reader that has gone ends the work at its next check, unless files are to be written.
+    let stop = settings.files.is_none();
+    let mut listener = |happening: Happening<'_>| {
+        match happening {
+            Happening::Warning(text) => screen.warn(&format!("{name}: {text}")),
+            Happening::Read(seconds) => screen.note(&format!("{name}: {seconds:.2} s of sound")),
+            Happening::Event(Event::Language { code, probability: Some(probability) }) => {
+                let language = language_title(code);
+                screen.note(&format!("Detected language: {language} ({code}, {:.1} %)", probability * 100.0));
+            }
+            Happening::Event(Event::Segment(segment)) => screen.segment(segment),
+            Happening::Event(Event::Progress { done, total }) => screen.progress(done, total),
+            Happening::Event(_) => {}
+        }
+        if stop && screen.out_closed() {
+            cancel.cancel();
+        }
+    };
+    let result = engine.transcribe(&job.input, settings.raw.as_ref(), how, cancel, &mut listener);
+    screen.end();
+    let transcription = match result {
+        // The token was set for the reader's sake, not by Ctrl-C.
+        Err(error) if error.kind() == ErrorKind::Cancelled && stop && screen.out_closed() => return Ok(()),
+        other => other?,
+    };
+    deliver(job, settings, &transcription, screen)
+}
+
+/// Writes the files of one input.
+fn deliver(
+    job: &Job,
+    settings: &Settings,
+    transcription: &Transcription,
+    screen: &mut Screen<'_>,
+) -> Result<()> {
+    let options = &settings.subtitles;
+    screen.document(transcription, options);
+    for (format, path) in &job.outputs {
+        write_atomically(path, |out| format.writer().write(transcription, options, out))?;
+    }
+    if !job.outputs.is_empty() {
+        let names: Vec<String> = job.outputs.iter().map(|(_, path)| path.display().to_string()).collect();
+        screen.say(&format!("{} -> {}", job.input.name(), names.join(", ")));
+    }
+    Ok(())
+}
+
+/// What became of the inputs.
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    skipped: usize,
+    /// Name and reason.
+    failed: Vec<(String, String)>,
+}
+
+impl Tally {
+    fn finish(&self, settings: &Settings, screen: &mut Screen<'_>) -> Exit {
+        let all = settings.jobs.len();
+        if all > 1 && !self.failed.is_empty() {
+            let mut summary =
+                format!("{} of {all} files done, {} failed", self.done + self.skipped, self.failed.len());
+            for (name, why) in &self.failed {
+                summary.push_str(&format!("\n  {name}: {why}"));
+            }
+            // Part of the errors: shown even with --quiet, because the errors may be far above.
+            screen.summary(&summary);
+        } else if all > 1 {
+            let skipped =
+                if self.skipped > 0 { format!(", {} skipped", self.skipped) } else { String::new() };
+            screen.note(&format!("{} of {all} files done{skipped}", self.done));
+        }
+        if self.failed.is_empty() { Exit::Done } else { Exit::SomeFailed }
+    }
+
+    fn interrupted(&self, settings: &Settings, screen: &mut Screen<'_>) -> Exit {
+        screen.say(&format!("stopped: {} of {} files done", self.done + self.skipped, settings.jobs.len()));
+        Exit::Interrupted
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! Ctrl-C: the first asks the work to stop, the second stops the program.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use whisper_encoder::CancelToken;
+
+use super::exit::Exit;
+
+/// Whether work is under way that watches the token.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Graceful(Arc<AtomicBool>);
+
+impl Graceful {
+    /// From now on the first Ctrl-C only asks. Before, while a model is downloaded or opened, there is nothing to save.
+    pub(super) fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Watches for Ctrl-C until the end of the program.
+///
+/// Where no handler can be set, Ctrl-C keeps its usual effect, which is to stop at once.
+pub(super) fn watch(cancel: &CancelToken) -> Graceful {
+    let graceful = Graceful::default();
+    let (token, asks) = (cancel.clone(), graceful.clone());
+    let handler = move || {
+        if !asks.0.load(Ordering::Relaxed) || token.is_cancelled() {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+        token.cancel();
+        use std::io::Write;
+        // Nobody listening on standard error is no reason to go on.
+        let _ = writeln!(std::io::stderr(), "\nstopping; press Ctrl-C again to stop at once");
+    };
+    drop(ctrlc::set_handler(handler));
+    graceful
+}
