@@ -61,8 +61,8 @@ pub fn encode_with_probe(model: &Model, mel: &LogMel) -> Result<Vec<(String, Vec
 ///
 /// # Errors
 /// The encoder's.
-pub fn encode(model: &Model, _mel: &LogMel) -> Result<Vec<f32>> {
-    match model.0 {}
+pub fn encode(model: &Model, mel: &LogMel) -> Result<Vec<f32>> {
+    Ok(model.encoder().encode(mel)?.data().to_vec())
 }
 
 /// Decodes one encoded window by the policy of `transcribe::decoding`.
@@ -91,7 +91,7 @@ pub fn detect_language<M: SpeechModel>(model: &M, audio: &M::Audio) -> Result<Ve
 /// # Errors
 /// If the file cannot be read.
 pub fn mel_of_file(path: &Path, n_mels: usize) -> Result<LogMel> {
-    let samples = transcribe::audio::load_file(path, None)?;
+    let samples = transcribe::audio::load_file(path, None)?.samples;
     log_mel(samples.as_slice(), N_SAMPLES, n_mels)
 }
 
@@ -100,7 +100,7 @@ pub fn mel_of_file(path: &Path, n_mels: usize) -> Result<LogMel> {
 /// # Errors
 /// If the file cannot be read.
 pub fn mel_of_first_window(path: &Path, n_mels: usize) -> Result<LogMel> {
-    let samples = transcribe::audio::load_file(path, None)?;
+    let samples = transcribe::audio::load_file(path, None)?.samples;
     let mut first = samples.as_slice().to_vec();
     first.resize(N_SAMPLES, 0.0);
     log_mel(&first, 0, n_mels)

@@ -1,7 +1,7 @@
 //! From a model's files to a model that works: encoder, text decoder, tokenizer.
 
 use cpu_backend::{Context, Level};
-use whisper_encoder::{CancelToken, Checkpoint, Config, Device, LogMel, Precision, WhisperEncoder};
+use whisper_encoder::{AudioFeatures, CancelToken, Checkpoint, Config, Device, LogMel, Precision, WhisperEncoder};
 
 use super::ModelFiles;
 use super::alignment_heads::{Head, alignment_heads};
@@ -63,6 +63,14 @@ pub fn open(files: &ModelFiles, options: &OpenOptions) -> Result<WhisperModel> {
 }
 
 impl WhisperModel {
+    /// The encoder's output for one full window `[n_mels, 3000]`.
+    ///
+    /// # Errors
+    /// As [`SpeechModel::encode`].
+    pub fn features(&self, window: &LogMel) -> Result<AudioFeatures> {
+        Ok(self.encoder.encode_with(window, &self.cancel)?)
+    }
+
     /// The encoder by itself.
     #[must_use]
     pub fn encoder(&self) -> &WhisperEncoder {
@@ -82,7 +90,7 @@ impl SpeechModel for WhisperModel {
     }
 
     fn encode(&self, window: &LogMel) -> Result<CrossCache> {
-        let features = self.encoder.encode_with(window, &self.cancel)?;
+        let features = self.features(window)?;
         Ok(self.decoder.cross_cache(&features, &self.cancel)?)
     }
 
