@@ -1,5 +1,7 @@
 //! Containers: finding the audio track, feeding its packets to the decoder, going on past damage.
 
+use std::ops::Range;
+
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
@@ -9,6 +11,7 @@ use symphonia::core::packet::Packet;
 
 use super::codec::{Decoder, Unsupported, guarded};
 use super::collect::Collector;
+use super::mp4_edits::{self, Edit};
 use super::source::{self, Shared};
 use super::{Loaded, codec, unreadable};
 use crate::{Error, Result};
@@ -18,17 +21,19 @@ const MOST_STUMBLES: usize = 16;
 
 /// Decodes whatever `source` contains.
 pub(super) fn decode(source: Box<dyn MediaSource>, name: &str) -> Result<Loaded> {
-    let source = Shared::new(source);
-    open(source.clone(), name).and_then(|format| play(format, name)).or_else(|error| {
+    let mut source = Shared::new(source);
+    let edits = mp4_edits::read(&mut source);
+    let start = source.restarted().map_err(|error| source::broken(name, error))?;
+    open(start, name).and_then(|format| play(format, name, &edits)).or_else(|error| {
         // A Matroska file that was cut short points to tables that are gone, and symphonia gives up a whole MP4 whose data
         // end early. Read as pipes, of which nobody knows the length, they give what is there.
         let again = source.restarted_as_pipe().ok().and_then(|pipe| open(pipe, name).ok());
-        again.and_then(|format| play(format, name).ok()).ok_or(error)
+        again.and_then(|format| play(format, name, &edits).ok()).ok_or(error)
     })
 }
 
-fn play(mut format: Box<dyn FormatReader>, name: &str) -> Result<Loaded> {
-    let mut track = Playing::choose(&*format, name)?;
+fn play(mut format: Box<dyn FormatReader>, name: &str, edits: &[Edit]) -> Result<Loaded> {
+    let mut track = Playing::choose(&*format, name, edits)?;
     let mut collector = Collector::new(name);
     let mut damage = Damage::default();
     let mut stumbles = 0;
@@ -44,9 +49,11 @@ fn play(mut format: Box<dyn FormatReader>, name: &str) -> Result<Loaded> {
                 damage.lost += track.gap_before(&packet);
                 match track.decoder.decode(&packet) {
                     Ok(block) if block.interleaved.is_empty() => {}
-                    Ok(block) => {
-                        let (frames, rate) =
-                            (block.interleaved.len() / block.weights.len().max(1), block.rate);
+                    Ok(mut block) => {
+                        let channels = block.weights.len().max(1);
+                        let (frames, rate) = (block.interleaved.len() / channels, block.rate);
+                        let heard = heard(track.edit, track.frames, frames, rate);
+                        block.interleaved = &block.interleaved[heard.start * channels..heard.end * channels];
                         collector.push(&block)?;
                         track.take_note(frames, rate);
                     }
@@ -63,7 +70,7 @@ fn play(mut format: Box<dyn FormatReader>, name: &str) -> Result<Loaded> {
             // Another stream follows in the same file (chained Ogg): its sound is appended.
             Err(SymphoniaError::ResetRequired) => {
                 damage.check_length(&track);
-                track = Playing::choose(&*format, name)?;
+                track = Playing::choose(&*format, name, edits)?;
             }
             Err(SymphoniaError::IoError(error)) if error.raw_os_error().is_some() => {
                 return Err(source::broken(name, error));
@@ -126,6 +133,8 @@ struct Playing {
     frames: u64,
     /// Frames and rate of the last sound packet.
     last_block: Option<(usize, u32)>,
+    /// The part to be heard, where the container says so.
+    edit: Option<Edit>,
     /// Seconds that one tick of the container's clock has.
     tick: f64,
     /// Tick at which the next packet should begin.
@@ -134,13 +143,13 @@ struct Playing {
 
 impl Playing {
     /// The default audio track, or the first other one that can be decoded.
-    fn choose(format: &dyn FormatReader, name: &str) -> Result<Self> {
+    fn choose(format: &dyn FormatReader, name: &str, edits: &[Edit]) -> Result<Self> {
         let default = format.default_track(TrackType::Audio);
         let others = format.tracks().iter().filter(|track| track.track_type() == Some(TrackType::Audio));
         let mut refused: Option<Unsupported> = None;
         for track in default.into_iter().chain(others) {
             match Decoder::new(track) {
-                Ok(decoder) => return Ok(Self::new(track, decoder, format)),
+                Ok(decoder) => return Ok(Self::new(track, decoder, format, edits)),
                 Err(reason) => refused = refused.or(Some(reason)),
             }
         }
@@ -155,9 +164,14 @@ impl Playing {
         })
     }
 
-    fn new(track: &Track, decoder: Decoder, format: &dyn FormatReader) -> Self {
+    fn new(track: &Track, decoder: Decoder, format: &dyn FormatReader, edits: &[Edit]) -> Self {
         let open_ended = is_open_ended(track);
         let promised = promised_seconds(track, format).filter(|_| !open_ended);
+        let mut edit = edits.iter().find(|edit| edit.track == track.id).copied();
+        if let (Some(edit), Decoder::Opus(_)) = (&mut edit, &decoder) {
+            // That is the pre-skip, which Opus's own header tells the decoder.
+            edit.start = 0.0;
+        }
         let tick =
             track.time_base.map_or(0.0, |base| f64::from(base.numer.get()) / f64::from(base.denom.get()));
         Self {
@@ -167,6 +181,7 @@ impl Playing {
             decoder,
             frames: 0,
             last_block: None,
+            edit,
             tick,
             next_tick: None,
         }
@@ -186,6 +201,16 @@ impl Playing {
         self.frames += frames as u64;
         self.last_block = Some((frames, rate));
     }
+}
+
+/// Which of the `frames` after the first `before` ones of a track are to be heard.
+fn heard(edit: Option<Edit>, before: u64, frames: usize, rate: u32) -> Range<usize> {
+    let Some(edit) = edit else { return 0..frames };
+    // `as` saturates: an infinite length becomes the largest number.
+    let start = (edit.start * f64::from(rate)).round() as u64;
+    let end = start.saturating_add((edit.length * f64::from(rate)).round() as u64);
+    let within = |frame: u64| usize::try_from(frame.saturating_sub(before)).unwrap_or(frames).min(frames);
+    within(start)..within(end)
 }
 
 /// Length of a track by its container, seconds.

@@ -13,6 +13,7 @@ mod codec;
 mod collect;
 mod container;
 mod downmix;
+mod mp4_edits;
 mod opus;
 mod raw;
 mod resample;

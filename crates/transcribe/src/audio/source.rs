@@ -121,10 +121,15 @@ impl Shared {
         Self { inner: Arc::new(Mutex::new(source)), seekable, len }
     }
 
+    /// The same bytes from the start.
+    pub(super) fn restarted(&self) -> io::Result<Self> {
+        self.lock()?.seek(SeekFrom::Start(0))?;
+        Ok(self.clone())
+    }
+
     /// The same bytes from the start, as a pipe.
     pub(super) fn restarted_as_pipe(&self) -> io::Result<Self> {
-        self.lock()?.seek(SeekFrom::Start(0))?;
-        Ok(Self { seekable: false, len: None, ..self.clone() })
+        Ok(Self { seekable: false, len: None, ..self.restarted()? })
     }
 
     fn lock(&self) -> io::Result<MutexGuard<'_, Box<dyn MediaSource>>> {
