@@ -132,3 +132,14 @@ fn equal_rows_count_once_and_ties_keep_their_order() {
     assert_eq!(search.sources(), Some(&[1, 1][..]));
     assert!((rows.sums[0] - (-2.0 - 3f32.ln())).abs() < 1e-4, "{:?}", rows.sums);
 }
+
+#[test]
+fn the_pool_takes_no_more_than_it_holds() {
+    // Both rows end at once; the pool has room for one, the likelier.
+    let mut search = BeamSearch::new(2, 1, 3);
+    let mut rows = Hypotheses { tokens: vec![vec![1], vec![2]], sums: vec![-2.0, -1.0] };
+    let logits = [0.0, -9.0, -9.0, 8.0].repeat(2);
+    assert!(search.update(&mut rows, &logits).unwrap(), "a full pool ends the search");
+    let ended: Vec<Vec<u32>> = search.finalize(rows).into_iter().map(|candidate| candidate.tokens).collect();
+    assert_eq!(ended, [vec![2], vec![2, 0]], "the pool's one, then the best that has not ended");
+}

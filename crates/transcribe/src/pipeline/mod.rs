@@ -1,7 +1,7 @@
 //! The whole way of one file: mel, then windows by OpenAI's sequential seek, to a [`Transcription`].
 //!
-//! Language ▸ for each of the [`clips`]: encode a window, decode it ([`fallback`]) after the prompt that the
-//! [`history`] makes, cut it ([`crate::segment::split_window`]), time its words, seek on ([`sequential`]).
+//! Language ▸ for each of the `clips`: encode a window, decode it (`fallback`) after the prompt that the
+//! `history` makes, cut it ([`crate::segment::split_window`]), time its words, seek on (`sequential`).
 
 mod clips;
 mod fallback;

@@ -1,5 +1,6 @@
 //! The loop against OpenAI's `transcribe()`, and the whole pipeline over a scripted model.
 
+mod hallucination;
 mod model;
 mod openai;
 mod script;
