@@ -37,7 +37,9 @@ SHORT_CASES = [
     ("unconditioned", "ss12", {"condition_on_previous_text": False, "language": "en"}),
     ("words", "ss12", {"word_timestamps": True}),
     ("initial_prompt", "ss12", {"initial_prompt": PROMPT}),
-    ("carry_initial_prompt", "ss24", {"initial_prompt": PROMPT, "carry_initial_prompt": True}),
+    ("carry_initial_prompt", "ss12", {"initial_prompt": PROMPT, "carry_initial_prompt": True}),
+    ("carry_unconditioned", "ss12",
+     {"initial_prompt": PROMPT, "carry_initial_prompt": True, "condition_on_previous_text": False}),
     ("clips", "ss12", {"clip_timestamps": [1.0, 7.5, 20.0, 35.2]}),
     ("clip_open_end", "ss12", {"clip_timestamps": [41.3], "word_timestamps": True}),
     ("prefix", "ss3", {"prefix": "And Mr. John", "language": "en"}),
@@ -52,7 +54,7 @@ SHORT_CASES = [
     ("hallucination_silence_de", "gaps",
      {"language": "de", "word_timestamps": True, "hallucination_silence_threshold": 1.0}),
     ("pause", "pause", {}),
-    ("pause_no_speech", "pause", {"logprob_threshold": None}),
+    ("pause_no_speech", "pause", {"logprob_threshold": None, "no_speech_threshold": 0.1}),
     ("language_de", "ss3", {"language": "de"}),
     ("translate", "ss3", {"task": "translate", "language": "fr"}),
     ("beam5", "ss12", {"beam_size": 5}),
@@ -144,6 +146,8 @@ def main() -> None:
         start = time.perf_counter()
         with torch.inference_mode(), margins.record(timestamp_begin) as seen:
             result = whisper.transcribe(model, audio[which], fp16=False, **call)
+        if options.get("without_timestamps"):
+            seen.timestamp_rule = float("inf")
         hottest = max((s["temperature"] for s in result["segments"]), default=0.0)
         print(f"{name:26} {time.perf_counter() - start:6.1f} s  {len(result['segments']):3} segments  "
               f"T <= {hottest}  {seen.as_dict()}  {result['text'][:60]!r}", flush=True)
