@@ -1,1 +1,35 @@
-//! Placeholder.
+//! Drives one neural processing unit: buffers, launches, tickets. Knows nothing of audio, Whisper or tensors.
+//!
+//! The whole crate stands behind one trait, [`Device`], whose contract is written on it in six clauses. What a
+//! reader may know from elsewhere, and its name here:
+//!
+//! | elsewhere | here | what it is |
+//! |---|---|---|
+//! | xclbin, or full ELF | [`KernelImage`] | what configures the array, with the instruction streams that run on it |
+//! | hardware context | [`ContextId`] | one loaded image; few fit at a time, and switching costs milliseconds |
+//! | kernel with its instruction stream | [`KernelId`] | one entry of a loaded image |
+//! | buffer object (BO) | [`Buffer`], named by [`BufferId`] | memory with a host copy and a device copy |
+//! | sync to device, sync from device | [`Device::push`], [`Device::pull`] | make one copy of a range equal the other |
+//! | run | [`Launch`] | one kernel with its buffers |
+//! | runlist, command chain | [`Batch`] | launches of one context, submitted together, run in order |
+//! | fence, run handle | [`Ticket`] | what to wait on |
+//! | `ert_cmd_state` | [`CommandState`] | how far a command has come |
+//!
+//! # What is not here yet
+//!
+//! No device. [`open()`] says so instead of pretending: asking for one by name is an error with its reason, and
+//! [`Choice::Auto`] finds none. The trait comes first because the scheduler above it and the devices below it are
+//! written against it.
+
+#![forbid(unsafe_code)]
+
+pub mod device;
+mod error;
+pub mod open;
+
+pub use device::{
+    Arch, ArgumentSpec, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo,
+    KernelEntry, KernelId, KernelImage, Launch, Ticket,
+};
+pub use error::{Error, Result};
+pub use open::{Choice, open};

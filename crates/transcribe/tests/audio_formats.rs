@@ -1,5 +1,5 @@
 //! Sound inputs of every kind that must load, and come out as the tone that went in.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::f64::consts::TAU;
 use std::io::{Cursor, Read};
@@ -44,7 +44,8 @@ fn every_codec_and_container() {
     // ffmpeg's sine has a peak of 1/8; making it stereo for mp3, Vorbis and Opus took √½ of it into each channel.
     let stereo = 0.125 / 2f64.sqrt();
     for (name, seconds, slack, peak) in [
-        ("tone.mp3", 1.5, 0.0, stereo),
+        // At 48 kbit/s MP3 lost 5 % of it: ffmpeg decodes the file to 0.08395 too.
+        ("tone.mp3", 1.5, 0.0, 0.08395),
         ("tone.flac", 1.2, 0.0, 0.125),
         ("tone.ogg", 1.5, 0.0, stereo),
         ("tone.opus", 1.5, 0.0, 0.125),

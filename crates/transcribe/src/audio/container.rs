@@ -5,10 +5,12 @@ use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
+use symphonia::core::packet::Packet;
 
-use super::codec::{Decoder, Unsupported};
+use super::codec::{Decoder, Unsupported, guarded};
 use super::collect::Collector;
-use super::{Loaded, source, unreadable};
+use super::source::{self, Shared};
+use super::{Loaded, codec, unreadable};
 use crate::{Error, Result};
 
 /// A reader that fails so many times running, with no packet between, is believed to be stuck.
@@ -16,21 +18,22 @@ const MOST_STUMBLES: usize = 16;
 
 /// Decodes whatever `source` contains.
 pub(super) fn decode(source: Box<dyn MediaSource>, name: &str) -> Result<Loaded> {
-    let stream = MediaSourceStream::new(source, Default::default());
-    // symphonia goes by content alone, so that a wrong extension does not matter.
-    let probed = symphonia::default::get_probe().probe(
-        &Hint::new(),
-        stream,
-        FormatOptions::default(),
-        MetadataOptions::default(),
-    );
-    let mut format = probed.map_err(|error| not_audio(name, error))?;
+    let source = Shared::new(source);
+    open(source.clone(), name).and_then(|format| play(format, name)).or_else(|error| {
+        // A Matroska file that was cut short points to tables that are gone, and symphonia gives up a whole MP4 whose data
+        // end early. Read as pipes, of which nobody knows the length, they give what is there.
+        let again = source.restarted_as_pipe().ok().and_then(|pipe| open(pipe, name).ok());
+        again.and_then(|format| play(format, name).ok()).ok_or(error)
+    })
+}
+
+fn play(mut format: Box<dyn FormatReader>, name: &str) -> Result<Loaded> {
     let mut track = Playing::choose(&*format, name)?;
     let mut collector = Collector::new(name);
     let mut damage = Damage::default();
     let mut stumbles = 0;
     loop {
-        match format.next_packet() {
+        match guarded(|| format.next_packet()) {
             Ok(None) => break,
             Ok(Some(packet)) => {
                 stumbles = 0;
@@ -38,6 +41,7 @@ pub(super) fn decode(source: Box<dyn MediaSource>, name: &str) -> Result<Loaded>
                     continue;
                 }
                 damage.packets += 1;
+                damage.lost += track.gap_before(&packet);
                 match track.decoder.decode(&packet) {
                     Ok(block) if block.interleaved.is_empty() => {}
                     Ok(block) => {
@@ -64,6 +68,7 @@ pub(super) fn decode(source: Box<dyn MediaSource>, name: &str) -> Result<Loaded>
             Err(SymphoniaError::IoError(error)) if error.raw_os_error().is_some() => {
                 return Err(source::broken(name, error));
             }
+            Err(SymphoniaError::IoError(error)) if track.open_ended && is_end(&error) => break,
             Err(error) => {
                 stumbles += 1;
                 if stumbles > MOST_STUMBLES {
@@ -81,13 +86,24 @@ pub(super) fn decode(source: Box<dyn MediaSource>, name: &str) -> Result<Loaded>
     collector.finish(damage.warnings())
 }
 
+/// Finds out what it is, by content alone: a wrong extension does not matter.
+fn open(source: Shared, name: &str) -> Result<Box<dyn FormatReader>> {
+    let probed = guarded(|| {
+        let stream = MediaSourceStream::new(Box::new(source), Default::default());
+        let (format, metadata) = (FormatOptions::default(), MetadataOptions::default());
+        symphonia::default::get_probe().probe(&Hint::new(), stream, format, metadata)
+    });
+    probed.map_err(|error| not_audio(name, error))
+}
+
 fn not_audio(name: &str, error: SymphoniaError) -> Error {
     match error {
         SymphoniaError::IoError(error) if error.raw_os_error().is_some() => source::broken(name, error),
         error => {
             let why = match &error {
-                SymphoniaError::Unsupported(_) | SymphoniaError::IoError(_) => {
-                    "it is not audio in a format that is known".into()
+                SymphoniaError::Unsupported(_) => "it is not audio in a format that is known".into(),
+                SymphoniaError::IoError(_) => {
+                    "it is not audio in a format that is known, or it ends within its header".into()
                 }
                 error => format!("it is not audio in a format that is known, or it is damaged ({error})"),
             };
@@ -102,12 +118,18 @@ fn not_audio(name: &str, error: SymphoniaError) -> Error {
 struct Playing {
     id: u32,
     decoder: Decoder,
-    /// Frames that the container promises.
-    promised: Option<u64>,
+    /// Seconds that the container promises.
+    promised: Option<f64>,
+    /// The container says that it does not know its length.
+    open_ended: bool,
     /// Frames decoded.
     frames: u64,
     /// Frames and rate of the last sound packet.
     last_block: Option<(usize, u32)>,
+    /// Seconds that one tick of the container's clock has.
+    tick: f64,
+    /// Tick at which the next packet should begin.
+    next_tick: Option<i64>,
 }
 
 impl Playing {
@@ -118,7 +140,7 @@ impl Playing {
         let mut refused: Option<Unsupported> = None;
         for track in default.into_iter().chain(others) {
             match Decoder::new(track) {
-                Ok(decoder) => return Ok(Self::new(track, decoder)),
+                Ok(decoder) => return Ok(Self::new(track, decoder, format)),
                 Err(reason) => refused = refused.or(Some(reason)),
             }
         }
@@ -133,14 +155,31 @@ impl Playing {
         })
     }
 
-    fn new(track: &Track, decoder: Decoder) -> Self {
+    fn new(track: &Track, decoder: Decoder, format: &dyn FormatReader) -> Self {
+        let open_ended = is_open_ended(track);
+        let promised = promised_seconds(track, format).filter(|_| !open_ended);
+        let tick =
+            track.time_base.map_or(0.0, |base| f64::from(base.numer.get()) / f64::from(base.denom.get()));
         Self {
             id: track.id,
-            promised: track.num_frames.filter(|_| !is_open_ended(track)),
+            promised,
+            open_ended,
             decoder,
             frames: 0,
             last_block: None,
+            tick,
+            next_tick: None,
         }
+    }
+
+    /// Seconds that are missing before `packet`, by its time.
+    fn gap_before(&mut self, packet: &Packet) -> f64 {
+        // Less is the coarse clock of Matroska, or a packet without a length.
+        const LEAST: f64 = 0.15;
+        let expected = self.next_tick.replace(packet.pts.get().saturating_add_unsigned(packet.dur.get()));
+        let gap =
+            expected.map_or(0.0, |expected| packet.pts.get().saturating_sub(expected) as f64 * self.tick);
+        if gap >= LEAST { gap } else { 0.0 }
     }
 
     fn take_note(&mut self, frames: usize, rate: u32) {
@@ -149,16 +188,36 @@ impl Playing {
     }
 }
 
-/// Whether the length in the header only says that the writer did not know it.
+/// Length of a track by its container, seconds.
+fn promised_seconds(track: &Track, format: &dyn FormatReader) -> Option<f64> {
+    let params = track.codec_params.as_ref()?.audio()?;
+    if let (Some(frames), Some(rate)) = (track.num_frames, params.sample_rate) {
+        return Some(frames as f64 / f64::from(rate));
+    }
+    // Matroska knows only the length of the whole, which other tracks may have made longer.
+    let info = format.media_info();
+    match (format.tracks().len(), info.duration, info.time_base) {
+        (1, Some(duration), Some(base)) => Some(base.calc_duration(duration)?.as_secs_f64()),
+        _ => None,
+    }
+}
+
+fn is_end(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::UnexpectedEof
+}
+
+/// Whether the length in the header of a wav only says that the writer did not know it.
 ///
-/// Programs that write wav into a pipe put about 2³¹ bytes there (arecord, sox) or 2³² − 1, which symphonia knows.
+/// Programs that write into a pipe put about 2³¹ bytes there (arecord, sox), or 2³² − 1 (ffmpeg), of which symphonia makes none.
 fn is_open_ended(track: &Track) -> bool {
     const STREAMED: u64 = 0x7fff_0000;
-    let params = track.codec_params.as_ref().and_then(|params| params.audio());
-    let frame = params.and_then(|params| {
-        Some(u64::from(params.bits_per_sample? / 8) * params.channels.as_ref()?.count() as u64)
-    });
-    matches!((track.num_frames, frame), (Some(frames), Some(bytes)) if frames.saturating_mul(bytes) >= STREAMED)
+    let Some(params) = track.codec_params.as_ref().and_then(|params| params.audio()) else { return false };
+    let bytes = u64::from(params.bits_per_sample.unwrap_or(0) / 8)
+        * params.channels.as_ref().map_or(0, |channels| channels.count() as u64);
+    match track.num_frames {
+        Some(frames) => frames.saturating_mul(bytes) >= STREAMED,
+        None => codec::is_pcm(params.codec),
+    }
 }
 
 /// What went wrong on the way.
@@ -172,6 +231,8 @@ struct Damage {
     stopped: Option<(String, f64)>,
     /// Seconds that are there, and that the container promises.
     short: Option<(f64, f64)>,
+    /// Seconds that are missing between packets.
+    lost: f64,
 }
 
 impl Damage {
@@ -182,11 +243,11 @@ impl Damage {
         self.bad += 1;
     }
 
-    /// Notes if much less came than was promised: over half a second, and over 1 %, because some promises are estimates.
+    /// Notes if much less came than was promised: over 0.2 s, and over 1 %, because some promises are estimates.
     fn check_length(&mut self, track: &Playing) {
         if let (Some(promised), Some((_, rate))) = (track.promised, track.last_block) {
-            let (here, promised) = (track.frames as f64 / f64::from(rate), promised as f64 / f64::from(rate));
-            if promised - here > f64::max(0.5, promised * 0.01) {
+            let here = track.frames as f64 / f64::from(rate);
+            if promised - here > f64::max(0.2, promised * 0.01) {
                 self.short = Some((here, promised));
             }
         }
@@ -207,6 +268,11 @@ impl Damage {
             ));
         } else if let Some((why, seconds)) = self.stopped {
             warnings.push(format!("what follows {seconds:.2} s is missing or damaged ({why})"));
+        } else if self.lost > 0.0 {
+            warnings.push(format!(
+                "{:.2} s are missing in the middle; what follows comes early by so much",
+                self.lost
+            ));
         }
         warnings
     }

@@ -3,6 +3,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use symphonia::core::io::MediaSource;
 use tempfile::SpooledTempFile;
@@ -104,6 +105,53 @@ pub(super) fn keep(mut stream: Box<dyn Read + Send + Sync>, name: &str) -> Resul
 pub(super) fn broken(name: &str, error: io::Error) -> Error {
     unreadable(name, error.to_string(), "check the disk, the connection or the program that writes to it")
         .with_source(error)
+}
+
+/// A source that can be given to a reader, and to another from the start when the first one fails on it.
+#[derive(Clone)]
+pub(super) struct Shared {
+    inner: Arc<Mutex<Box<dyn MediaSource>>>,
+    seekable: bool,
+    len: Option<u64>,
+}
+
+impl Shared {
+    pub(super) fn new(source: Box<dyn MediaSource>) -> Self {
+        let (seekable, len) = (source.is_seekable(), source.byte_len());
+        Self { inner: Arc::new(Mutex::new(source)), seekable, len }
+    }
+
+    /// The same bytes from the start, as a pipe.
+    pub(super) fn restarted_as_pipe(&self) -> io::Result<Self> {
+        self.lock()?.seek(SeekFrom::Start(0))?;
+        Ok(Self { seekable: false, len: None, ..self.clone() })
+    }
+
+    fn lock(&self) -> io::Result<MutexGuard<'_, Box<dyn MediaSource>>> {
+        self.inner.lock().map_err(|_| io::Error::other("an earlier reader failed"))
+    }
+}
+
+impl Read for Shared {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.lock()?.read(buffer)
+    }
+}
+
+impl Seek for Shared {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.lock()?.seek(position)
+    }
+}
+
+impl MediaSource for Shared {
+    fn is_seekable(&self) -> bool {
+        self.seekable
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        self.len
+    }
 }
 
 /// A pipe's bytes.

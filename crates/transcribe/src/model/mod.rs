@@ -11,7 +11,7 @@
 //! | a file or folder that exists | that |
 //! | `organisation/name` | that repository on the hub, from the cache if it is there |
 
-pub mod choice;
+pub mod alignment_heads;
 pub mod folder;
 pub mod hub;
 mod hub_errors;
@@ -20,14 +20,14 @@ pub mod install;
 pub mod list;
 pub mod locate;
 pub mod names;
-pub mod open;
+mod open;
 
 use std::path::{Path, PathBuf};
 
-pub use choice::{Device, Precision};
 pub use hub::HubSettings;
 pub use locate::Surroundings;
 pub use open::{OpenOptions, WhisperModel, open};
+pub use whisper_encoder::{Device, Precision};
 
 use crate::{Error, ErrorKind, Result};
 

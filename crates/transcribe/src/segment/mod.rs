@@ -1,5 +1,10 @@
 //! What a transcription consists of, field for field as OpenAI's result dictionary.
 
+mod split;
+
+pub(crate) use split::seconds;
+pub use split::{Span, Split, WindowTimes, split_window};
+
 /// A word with its time, from the alignment of cross-attention.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word {

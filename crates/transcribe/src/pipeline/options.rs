@@ -1,10 +1,7 @@
-//! The whole way of one file: mel, then windows by OpenAI's sequential seek, to a [`Transcription`].
+//! How to transcribe a file, and what is told while it happens.
 
-use whisper_encoder::{CancelToken, LogMel};
-
+use crate::Segment;
 use crate::decoding::DecodingOptions;
-use crate::speech_model::SpeechModel;
-use crate::{Result, Segment, Transcription};
 
 /// How to transcribe a file (OpenAI's `transcribe()` arguments).
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +65,9 @@ pub enum Event<'a> {
         /// Probability, if it was detected.
         probability: Option<f32>,
     },
-    /// A finished segment.
+    /// Something that the user should know of an option; a sentence.
+    Warning(&'a str),
+    /// A finished segment; its text is empty if it was blank or took no time.
     Segment(&'a Segment),
     /// Mel frames done, of all.
     Progress {
@@ -77,16 +76,4 @@ pub enum Event<'a> {
         /// Frames of the file.
         total: usize,
     },
-}
-
-/// Transcribes one file from its padded mel (see [`crate::mel`]: 30 s of silence appended).
-#[allow(clippy::missing_errors_doc, clippy::unimplemented, unused_variables, missing_docs)]
-pub fn transcribe<M: SpeechModel>(
-    model: &M,
-    mel: &LogMel,
-    options: &TranscribeOptions,
-    cancel: &CancelToken,
-    on_event: &mut dyn FnMut(Event<'_>),
-) -> Result<Transcription> {
-    unimplemented!()
 }

@@ -1,0 +1,215 @@
+//! Keys and values of past positions, kept as an explicit value in the layout that attention reads.
+
+use crate::aligned::Aligned;
+use crate::error::Error;
+use crate::kernels::{Matrix, PANEL};
+use half::{bf16, f16};
+
+/// How a [`KvCache`] keeps its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KvStorage {
+    /// Exact.
+    F32,
+    /// Rounded to 11 bits (relative error ≤ 2⁻¹¹ within ±65504).
+    F16,
+    /// Rounded to 8 bits (relative error ≤ 2⁻⁹).
+    Bf16,
+}
+
+/// The keys and values of one attention layer, of up to `capacity` positions.
+///
+/// Layout, per head: keys in panels of 32 positions, `[positions / 32][head_dim][32]`, so that the lanes of a
+/// vector are positions and a score needs no horizontal sum; values `[position][head_dim]`, rows padded to 32.
+/// All memory is taken at creation; cloning copies it.
+#[derive(Clone, Debug)]
+pub struct KvCache {
+    pub(super) heads: usize,
+    pub(super) head_dim: usize,
+    capacity: usize,
+    len: usize,
+    data: Data,
+}
+
+/// Keys and values.
+#[derive(Clone, Debug)]
+enum Data {
+    F32(Aligned<f32>, Aligned<f32>),
+    F16(Aligned<f16>, Aligned<f16>),
+    Bf16(Aligned<bf16>, Aligned<bf16>),
+}
+
+/// The row length of stored values.
+pub(super) fn padded(head_dim: usize) -> usize {
+    head_dim.next_multiple_of(PANEL)
+}
+
+/// Writes one head of one position: `k` and `v` hold `head_dim` numbers, `keys` and `values` are that head's.
+pub(super) fn put<T>(
+    k: &[f32],
+    v: &[f32],
+    position: usize,
+    keys: &mut [T],
+    values: &mut [T],
+    narrow: impl Fn(f32) -> T,
+) {
+    let head_dim = k.len();
+    let panel = &mut keys[position / PANEL * PANEL * head_dim..][..PANEL * head_dim];
+    for (i, &k) in k.iter().enumerate() {
+        panel[i * PANEL + position % PANEL] = narrow(k);
+    }
+    let row = &mut values[position * padded(head_dim)..][..head_dim];
+    row.iter_mut().zip(v).for_each(|(to, &v)| *to = narrow(v));
+}
+
+impl KvCache {
+    /// An empty cache for `capacity` positions of `heads` × `head_dim` numbers.
+    #[must_use]
+    pub fn new(heads: usize, head_dim: usize, capacity: usize, storage: KvStorage) -> Self {
+        let keys = heads * capacity.next_multiple_of(PANEL) * head_dim;
+        let values = heads * capacity * padded(head_dim);
+        let data = match storage {
+            KvStorage::F32 => Data::F32(Aligned::zeroed(keys), Aligned::zeroed(values)),
+            KvStorage::F16 => Data::F16(Aligned::zeroed(keys), Aligned::zeroed(values)),
+            KvStorage::Bf16 => Data::Bf16(Aligned::zeroed(keys), Aligned::zeroed(values)),
+        };
+        Self { heads, head_dim, capacity, len: 0, data }
+    }
+
+    /// Positions held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds no position.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Positions it has room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Bytes of one key and value position, padding included.
+    #[must_use]
+    pub fn bytes_per_position(&self) -> usize {
+        let size = if matches!(self.data, Data::F32(..)) { 4 } else { 2 };
+        self.heads * (self.head_dim + padded(self.head_dim)) * size
+    }
+
+    /// Forgets all positions from `len` on; does nothing when it holds fewer.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Appends the positions of `k` and `v`, both `[positions, heads · head_dim]` row-major.
+    ///
+    /// # Errors
+    /// When the rows are not whole, the two differ in length, or there is no room; then nothing is appended.
+    pub fn extend(&mut self, k: &[f32], v: &[f32]) -> Result<(), Error> {
+        let width = self.heads * self.head_dim;
+        if k.len() != v.len() || width == 0 || !k.len().is_multiple_of(width) {
+            let why = format!("keys hold {} numbers, values {}, a position {width}", k.len(), v.len());
+            return Err(Error::new("extending a key/value cache", why, "pass [positions, heads · head_dim]"));
+        }
+        let count = k.len() / width;
+        if count > self.capacity - self.len {
+            let why = format!("{count} positions do not fit behind {} of {}", self.len, self.capacity);
+            return Err(Error::new("extending a key/value cache", why, "create it with a larger capacity"));
+        }
+        let (heads, head_dim, first) = (self.heads, self.head_dim, self.len);
+        match &mut self.data {
+            Data::F32(keys, values) => append(k, v, heads, head_dim, first, keys, values, |x| x),
+            Data::F16(keys, values) => append(k, v, heads, head_dim, first, keys, values, f16::from_f32),
+            Data::Bf16(keys, values) => append(k, v, heads, head_dim, first, keys, values, bf16::from_f32),
+        }
+        self.len += count;
+        Ok(())
+    }
+
+    /// Makes this cache hold what `other` holds, without allocating when the shapes agree: how beams change place.
+    pub fn copy_from(&mut self, other: &Self) {
+        let same =
+            (self.heads, self.head_dim, self.capacity) == (other.heads, other.head_dim, other.capacity);
+        let (heads, head_dim, len) = (other.heads, other.head_dim, other.len);
+        match (&mut self.data, &other.data) {
+            (Data::F32(k, v), Data::F32(from_k, from_v)) if same => {
+                copy(k, from_k, v, from_v, heads, head_dim, len);
+            }
+            (Data::F16(k, v), Data::F16(from_k, from_v)) if same => {
+                copy(k, from_k, v, from_v, heads, head_dim, len);
+            }
+            (Data::Bf16(k, v), Data::Bf16(from_k, from_v)) if same => {
+                copy(k, from_k, v, from_v, heads, head_dim, len);
+            }
+            _ => *self = other.clone(),
+        }
+        self.len = len;
+    }
+
+    /// The keys of one head: panel `panel`, `[head_dim][32]`.
+    pub(super) fn keys(&self, head: usize, panel: usize) -> Matrix<'_> {
+        let size = PANEL * self.head_dim;
+        let from = head * self.capacity.next_multiple_of(PANEL) * self.head_dim + panel * size;
+        match &self.data {
+            Data::F32(k, _) => Matrix::F32(&k[from..from + size]),
+            Data::F16(k, _) => Matrix::F16(&k[from..from + size]),
+            Data::Bf16(k, _) => Matrix::Bf16(&k[from..from + size]),
+        }
+    }
+
+    /// The values of one head, `[len][padded head_dim]`.
+    pub(super) fn values(&self, head: usize) -> Matrix<'_> {
+        let row = padded(self.head_dim);
+        let range = head * self.capacity * row..(head * self.capacity + self.len) * row;
+        match &self.data {
+            Data::F32(_, v) => Matrix::F32(&v[range]),
+            Data::F16(_, v) => Matrix::F16(&v[range]),
+            Data::Bf16(_, v) => Matrix::Bf16(&v[range]),
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn append<T>(
+    k: &[f32],
+    v: &[f32],
+    heads: usize,
+    head_dim: usize,
+    first: usize,
+    keys: &mut [T],
+    values: &mut [T],
+    narrow: impl Fn(f32) -> T + Copy,
+) {
+    let (keys_per_head, values_per_head) = (keys.len() / heads, values.len() / heads);
+    for (i, (k, v)) in k.chunks_exact(head_dim).zip(v.chunks_exact(head_dim)).enumerate() {
+        let (position, head) = (first + i / heads, i % heads);
+        let keys = &mut keys[head * keys_per_head..][..keys_per_head];
+        let values = &mut values[head * values_per_head..][..values_per_head];
+        put(k, v, position, keys, values, narrow);
+    }
+}
+
+/// Copies the first `len` positions of every head (whole panels of keys).
+fn copy<T: Copy>(
+    k: &mut [T],
+    from_k: &[T],
+    v: &mut [T],
+    from_v: &[T],
+    heads: usize,
+    head_dim: usize,
+    len: usize,
+) {
+    if heads == 0 {
+        return;
+    }
+    let (keys, values) = (k.len() / heads, v.len() / heads);
+    let (used_keys, used_values) = (len.next_multiple_of(PANEL) * head_dim, len * padded(head_dim));
+    for head in 0..heads {
+        k[head * keys..][..used_keys].copy_from_slice(&from_k[head * keys..][..used_keys]);
+        v[head * values..][..used_values].copy_from_slice(&from_v[head * values..][..used_values]);
+    }
+}

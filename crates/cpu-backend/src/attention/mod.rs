@@ -1,0 +1,29 @@
+//! Attention: of many positions at once ([`attention`], the encoder) and of a few against a cache ([`attend`], the
+//! decoder).
+
+mod cache;
+mod cached;
+mod flash;
+
+pub use cache::{KvCache, KvStorage};
+pub use cached::{Keys, Scores, attend};
+pub use flash::attention;
+
+/// Which keys a query may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mask {
+    /// All.
+    None,
+    /// The queries are the last positions of the keys; each sees itself and what is before it.
+    Causal,
+}
+
+impl Mask {
+    /// How many of `keys` keys query `row` of `rows` sees: always the first ones.
+    fn visible(self, row: usize, rows: usize, keys: usize) -> usize {
+        match self {
+            Self::None => keys,
+            Self::Causal => (keys + row + 1).saturating_sub(rows).min(keys),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Where the arithmetic runs: a level and a pool of threads.
+
+use crate::error::Error;
+use crate::level::Level;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use std::fmt;
+use std::sync::Arc;
+
+/// A level and the threads that share each operation. Cheap to clone; `Send + Sync`.
+#[derive(Clone)]
+pub struct Context {
+    level: Level,
+    pool: Option<Arc<rayon::ThreadPool>>,
+    threads: usize,
+}
+
+impl Context {
+    /// A context with `threads` threads of its own; 0 means one per available core.
+    ///
+    /// # Errors
+    /// When the operating system refuses to start the threads.
+    pub fn new(level: Level, threads: usize) -> Result<Self, Error> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        if threads == 1 {
+            return Ok(Self::single(level));
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("cpu-backend-{i}"))
+            .build()
+            .map_err(|e| {
+                Error::new(format!("starting {threads} threads"), e.to_string(), "ask for fewer threads")
+            })?;
+        Ok(Self::with_pool(level, Arc::new(pool)))
+    }
+
+    /// A context that runs everything on the calling thread.
+    #[must_use]
+    pub fn single(level: Level) -> Self {
+        Self { level, pool: None, threads: 1 }
+    }
+
+    /// A context on an existing rayon pool, with as many threads as that has.
+    #[must_use]
+    pub fn with_pool(level: Level, pool: Arc<rayon::ThreadPool>) -> Self {
+        let threads = pool.current_num_threads();
+        Self { level, pool: Some(pool), threads }
+    }
+
+    /// The same threads at another level.
+    #[must_use]
+    pub fn at(&self, level: Level) -> Self {
+        Self { level, ..self.clone() }
+    }
+
+    /// The level.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// How many threads share an operation.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Calls `task(0..tasks)`, each once, on the pool's threads; returns when all are done.
+    pub(crate) fn run(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
+        match &self.pool {
+            Some(pool) if tasks > 1 => pool.install(|| (0..tasks).into_par_iter().for_each(&task)),
+            _ => (0..tasks).for_each(task),
+        }
+    }
+
+    /// Cuts `items` into one contiguous share per thread, each at least `least` items, and calls `task` with
+    /// every share that is not empty.
+    pub(crate) fn split(
+        &self,
+        items: usize,
+        least: usize,
+        task: impl Fn(std::ops::Range<usize>) + Send + Sync,
+    ) {
+        let shares = (items / least.max(1)).clamp(1, self.threads);
+        self.run(shares, |share| {
+            let range = items * share / shares..items * (share + 1) / shares;
+            if !range.is_empty() {
+                task(range);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context({}, {} threads)", self.level, self.threads)
+    }
+}

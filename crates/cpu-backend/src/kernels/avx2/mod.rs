@@ -1,0 +1,5 @@
+//! The kernels for AVX2 + FMA + F16C: 8 lanes, a register block of 6 rows × 16 columns (12 of 16 registers).
+
+mod lanes;
+
+crate::kernels::instantiate::instantiate!(lanes::Avx2, tile 6 x 2, #[target_feature(enable = "avx2,fma,f16c")]);

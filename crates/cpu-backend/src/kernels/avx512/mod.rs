@@ -1,0 +1,8 @@
+//! The kernels for AVX-512: 16 lanes, a register block of 12 rows × 32 columns (24 of 32 registers).
+
+mod lanes;
+
+crate::kernels::instantiate::instantiate!(
+    lanes::Avx512, tile 12 x 2,
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+);

@@ -1,0 +1,69 @@
+//! Few rows: every weight is read once, in storage order, by exactly one thread.
+
+use super::{Epilogue, Linear};
+use crate::context::Context;
+use crate::kernels::{Disjoint, PANEL};
+use crate::scratch;
+
+/// Weights below which a share is not worth another thread, in bytes (about 2 µs of reading).
+const LEAST_BYTES: usize = 64 * 1024;
+
+pub(super) fn forward(
+    layer: &Linear,
+    ctx: &Context,
+    x: &[f32],
+    rows: usize,
+    y: &mut [f32],
+    epilogue: Epilogue,
+) {
+    let depth = layer.packed.depth();
+    if depth == layer.inputs {
+        stream(layer, ctx, x, rows, y, epilogue);
+    } else {
+        scratch::with(rows * depth, |padded| {
+            padded.fill(0.0);
+            if layer.inputs > 0 {
+                for (to, from) in padded.chunks_exact_mut(depth).zip(x.chunks_exact(layer.inputs)) {
+                    to[..layer.inputs].copy_from_slice(from);
+                }
+            }
+            stream(layer, ctx, padded, rows, y, epilogue);
+        });
+    }
+}
+
+/// `x` is `[rows, depth]`, padded.
+fn stream(layer: &Linear, ctx: &Context, x: &[f32], rows: usize, y: &mut [f32], epilogue: Epilogue) {
+    let level = ctx.level();
+    let (depth, outputs) = (layer.packed.depth(), layer.outputs);
+    let panels = outputs.div_ceil(PANEL);
+    let panel_bytes = (layer.bytes() / panels).max(1);
+    let y = Disjoint::new(y);
+    ctx.split(panels, LEAST_BYTES.div_ceil(panel_bytes), |share| {
+        let mut sums = [0.0_f32; super::FEW_ROWS * PANEL];
+        for panel in share {
+            let matrix = layer.packed.panel(panel, 0, depth);
+            level.few_rows(rows, x, depth, matrix, PANEL, depth, PANEL, &mut sums, PANEL);
+            let first = panel * PANEL;
+            let width = PANEL.min(outputs - first);
+            let bias = layer.panel_bias(panel);
+            for (row, sums) in sums.chunks_exact_mut(PANEL).take(rows).enumerate() {
+                match layer.packed.scale(panel) {
+                    Some(scale) => {
+                        sums.iter_mut().zip(scale).zip(bias).for_each(|((v, s), b)| *v = *v * s + b)
+                    }
+                    None => sums.iter_mut().zip(bias).for_each(|(v, b)| *v += b),
+                }
+                if epilogue == Epilogue::Gelu {
+                    level.gelu(sums);
+                }
+                // SAFETY: columns first..first + width belong to this panel, and each panel to one share.
+                let out = unsafe { y.part(row * outputs + first, width) };
+                match epilogue {
+                    Epilogue::Residual => out.iter_mut().zip(&*sums).for_each(|(y, v)| *y += v),
+                    Epilogue::None | Epilogue::Gelu => out.copy_from_slice(&sums[..width]),
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,143 @@
+//! Many rows: tiles of 12 × 32 over blocks of rows, with the bias and GELU applied while a block is in cache.
+
+use super::{Epilogue, Linear};
+use crate::context::Context;
+use crate::kernels::{A_STRIDE, Block, DEPTH, Disjoint, Matrix, PANEL, TILE_ROWS};
+use crate::scratch;
+use std::ops::Range;
+
+/// Rows that share one reading of the weights: 8 tiles; at depth 256 they are 102 KiB, a part of an L2 cache.
+const BLOCK_ROWS: usize = 8 * TILE_ROWS;
+
+pub(super) fn forward(
+    layer: &Linear,
+    ctx: &Context,
+    x: &[f32],
+    rows: usize,
+    y: &mut [f32],
+    epilogue: Epilogue,
+) {
+    let panels = layer.outputs.div_ceil(PANEL);
+    let blocks = rows.div_ceil(BLOCK_ROWS);
+    // At least four tasks a thread, so that a thread that is late costs little.
+    let groups = (4 * ctx.threads()).div_ceil(blocks).clamp(1, panels);
+    let y = Disjoint::new(y);
+    ctx.run(blocks * groups, |task| {
+        let (block, group) = (task / groups, task % groups);
+        let first = block * BLOCK_ROWS;
+        let range = first..(first + BLOCK_ROWS).min(rows);
+        let share = panels * group / groups..panels * (group + 1) / groups;
+        let first_column = share.start * PANEL;
+        let columns = (share.end * PANEL).min(layer.outputs) - first_column;
+        // SAFETY: tasks differ in their rows or in their panels, so blocks do not overlap.
+        let out = unsafe {
+            y.block(range.start * layer.outputs + first_column, layer.outputs, range.len(), columns)
+        };
+        let x = &x[range.start * layer.inputs..range.end * layer.inputs];
+        block_of_rows(layer, ctx, x, out, share, epilogue);
+    });
+}
+
+/// One block of rows times some panels. `x` is `[rows, in]`, `out` the panels' columns of those rows.
+fn block_of_rows(
+    layer: &Linear,
+    ctx: &Context,
+    x: &[f32],
+    mut out: Block,
+    panels: Range<usize>,
+    epilogue: Epilogue,
+) {
+    let level = ctx.level();
+    let (rows, depth) = (out.rows(), layer.packed.depth());
+    let tiles = rows.div_ceil(TILE_ROWS);
+    let first_panel = panels.start;
+    scratch::with(tiles * TILE_ROWS * A_STRIDE + DEPTH * PANEL + TILE_ROWS * PANEL, |scratch| {
+        let (left, rest) = scratch.split_at_mut(tiles * TILE_ROWS * A_STRIDE);
+        let (right, edge) = rest.split_at_mut(DEPTH * PANEL);
+        let mut from = 0;
+        loop {
+            let to = (from + DEPTH).min(depth);
+            copy_left(x, layer.inputs, from, to, rows, left);
+            let accumulate = from > 0 || epilogue == Epilogue::Residual;
+            for panel in panels.clone() {
+                let column = (panel - first_panel) * PANEL;
+                let width = PANEL.min(out.columns() - column);
+                let matrix = layer.packed.panel(panel, from, to);
+                let weights = match matrix {
+                    Matrix::F32(w) => w,
+                    _ => {
+                        level.widen(
+                            matrix,
+                            to - from,
+                            layer.packed.scale(panel).unwrap_or(&[1.0; PANEL]),
+                            right,
+                        );
+                        &*right
+                    }
+                };
+                for tile in 0..tiles {
+                    let left = &left[tile * TILE_ROWS * A_STRIDE..];
+                    let height = TILE_ROWS.min(rows - tile * TILE_ROWS);
+                    let mut target = out.within(tile * TILE_ROWS, height, column, width);
+                    if height == TILE_ROWS && width == PANEL {
+                        level.tile(left, weights, PANEL, to - from, &mut target, accumulate);
+                    } else {
+                        let mut whole = Block::of(edge, PANEL, TILE_ROWS, PANEL);
+                        level.tile(left, weights, PANEL, to - from, &mut whole, false);
+                        merge(&mut target, &mut whole, accumulate);
+                    }
+                    if to == depth {
+                        finish(layer, ctx, &mut target, panel, epilogue);
+                    }
+                }
+            }
+            from = to;
+            if from == depth {
+                break;
+            }
+        }
+    });
+}
+
+/// Depths `from..to` of every row at stride [`A_STRIDE`]; what lies beyond the inputs or the rows is zero.
+fn copy_left(x: &[f32], inputs: usize, from: usize, to: usize, rows: usize, left: &mut [f32]) {
+    let end = to.min(inputs);
+    for (row, to_row) in left.chunks_exact_mut(A_STRIDE).enumerate() {
+        if row < rows {
+            to_row[..end - from].copy_from_slice(&x[row * inputs + from..row * inputs + end]);
+            to_row[end - from..to - from].fill(0.0);
+        } else {
+            to_row[..to - from].fill(0.0);
+        }
+    }
+}
+
+fn merge(target: &mut Block, whole: &mut Block, accumulate: bool) {
+    for row in 0..target.rows() {
+        let from = whole.row(row);
+        let to = target.row(row);
+        if accumulate {
+            to.iter_mut().zip(from).for_each(|(y, v)| *y += *v);
+        } else {
+            let width = to.len();
+            to.copy_from_slice(&from[..width]);
+        }
+    }
+}
+
+fn finish(layer: &Linear, ctx: &Context, target: &mut Block, panel: usize, epilogue: Epilogue) {
+    let level = ctx.level();
+    let bias = layer.panel_bias(panel);
+    let gelu = epilogue == Epilogue::Gelu;
+    if target.columns() == PANEL {
+        level.finish(target, bias, gelu);
+        return;
+    }
+    for row in 0..target.rows() {
+        let row = target.row(row);
+        level.add(row, &bias[..row.len()]);
+        if gelu {
+            level.gelu(row);
+        }
+    }
+}

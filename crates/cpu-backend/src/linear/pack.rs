@@ -1,0 +1,195 @@
+//! Packed weights: panels of 32 output rows, so that the lanes of a vector are outputs and no sum is horizontal.
+//!
+//! Weight (o, k) lies in panel `o / 32` at `(k / g · 32 + o % 32) · g + k % g`, with g = 1 for f32, 2 for bf16
+//! and 4 for int8 (the operand orders of `vdpbf16ps` and `vpdpbusd`). Inputs are padded with zeros to a multiple
+//! of 4, outputs to a multiple of 32.
+
+use super::{Storage, Weights};
+use crate::aligned::Aligned;
+use crate::error::Error;
+use crate::kernels::{Matrix, PANEL};
+use half::bf16;
+
+/// Packed weights of one layer.
+#[derive(Clone, Debug)]
+pub(super) struct Packed {
+    data: Data,
+    /// Inputs, padded.
+    depth: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Data {
+    F32(Aligned<f32>),
+    Bf16(Aligned<bf16>),
+    /// Scales are padded to whole panels.
+    Int8(Aligned<i8>, Vec<f32>),
+}
+
+/// Where weight (output, k) is kept.
+fn offset(output: usize, k: usize, depth: usize, group: usize) -> usize {
+    output / PANEL * depth * PANEL + (k / group * PANEL + output % PANEL) * group + k % group
+}
+
+impl Weights<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::F32(w) => w.len(),
+            Self::F16(w) => w.len(),
+            Self::Bf16(w) => w.len(),
+            Self::Int8 { data, .. } => data.len(),
+        }
+    }
+
+    fn read_row(&self, output: usize, into: &mut [f32]) {
+        let range = output * into.len()..(output + 1) * into.len();
+        match self {
+            Self::F32(w) => into.copy_from_slice(&w[range]),
+            Self::F16(w) => into.iter_mut().zip(&w[range]).for_each(|(v, w)| *v = w.to_f32()),
+            Self::Bf16(w) => into.iter_mut().zip(&w[range]).for_each(|(v, w)| *v = w.to_f32()),
+            Self::Int8 { data, scale } => {
+                into.iter_mut().zip(&data[range]).for_each(|(v, &q)| *v = f32::from(q) * scale[output]);
+            }
+        }
+    }
+}
+
+impl Packed {
+    pub(super) fn new(
+        weights: Weights,
+        outputs: usize,
+        inputs: usize,
+        storage: Storage,
+    ) -> Result<Self, Error> {
+        check_lengths(&weights, outputs, inputs)?;
+        let depth = inputs.next_multiple_of(4);
+        let room = outputs.div_ceil(PANEL) * PANEL * depth;
+        let mut row = vec![0.0_f32; inputs];
+        let data = match storage {
+            Storage::F32 => {
+                let mut data = Aligned::zeroed(room);
+                for o in 0..outputs {
+                    weights.read_row(o, &mut row);
+                    row.iter().enumerate().for_each(|(k, &w)| data[offset(o, k, depth, 1)] = w);
+                }
+                Data::F32(data)
+            }
+            Storage::Bf16 => {
+                let mut data = Aligned::zeroed(room);
+                for o in 0..outputs {
+                    weights.read_row(o, &mut row);
+                    // `from_f32` rounds to nearest, ties to even.
+                    row.iter()
+                        .enumerate()
+                        .for_each(|(k, &w)| data[offset(o, k, depth, 2)] = bf16::from_f32(w));
+                }
+                Data::Bf16(data)
+            }
+            Storage::Int8 => {
+                let mut data = Aligned::zeroed(room);
+                let mut scales = vec![0.0; outputs.div_ceil(PANEL) * PANEL];
+                let mut quantised = vec![0_i8; inputs];
+                for o in 0..outputs {
+                    if let Weights::Int8 { data, scale } = weights {
+                        quantised.copy_from_slice(&data[o * inputs..(o + 1) * inputs]);
+                        scales[o] = scale[o];
+                    } else {
+                        weights.read_row(o, &mut row);
+                        scales[o] = quantise(&row, &mut quantised).ok_or_else(|| {
+                            let why = format!("output row {o} holds a number that is not finite");
+                            Error::new(
+                                "quantising a linear layer",
+                                why,
+                                "check the checkpoint or use f32 storage",
+                            )
+                        })?;
+                    }
+                    quantised.iter().enumerate().for_each(|(k, &q)| data[offset(o, k, depth, 4)] = q);
+                }
+                Data::Int8(data, scales)
+            }
+        };
+        Ok(Self { data, depth })
+    }
+
+    pub(super) fn storage(&self) -> Storage {
+        match self.data {
+            Data::F32(_) => Storage::F32,
+            Data::Bf16(_) => Storage::Bf16,
+            Data::Int8(..) => Storage::Int8,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match &self.data {
+            Data::F32(w) => size_of_val(&w[..]),
+            Data::Bf16(w) => size_of_val(&w[..]),
+            Data::Int8(w, scales) => size_of_val(&w[..]) + size_of_val(&scales[..]),
+        }
+    }
+
+    /// Inputs, padded to a multiple of 4 with zero weights.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// One weight, as f32.
+    pub(super) fn get(&self, output: usize, k: usize) -> f32 {
+        match &self.data {
+            Data::F32(w) => w[offset(output, k, self.depth, 1)],
+            Data::Bf16(w) => w[offset(output, k, self.depth, 2)].to_f32(),
+            Data::Int8(w, scales) => f32::from(w[offset(output, k, self.depth, 4)]) * scales[output],
+        }
+    }
+
+    /// Depths `from..to` (multiples of 4) of one panel, `[to − from][32]`.
+    pub(super) fn panel(&self, panel: usize, from: usize, to: usize) -> Matrix<'_> {
+        let range = (panel * self.depth + from) * PANEL..(panel * self.depth + to) * PANEL;
+        match &self.data {
+            Data::F32(w) => Matrix::F32(&w[range]),
+            Data::Bf16(w) => Matrix::Bf16Pairs(&w[range]),
+            Data::Int8(w, _) => Matrix::I8Quads(&w[range]),
+        }
+    }
+
+    /// The scales of a panel's outputs, where the stored numbers need one.
+    pub(super) fn scale(&self, panel: usize) -> Option<&[f32; PANEL]> {
+        match &self.data {
+            Data::Int8(_, scales) => scales[panel * PANEL..].first_chunk(),
+            _ => None,
+        }
+    }
+}
+
+fn check_lengths(weights: &Weights, outputs: usize, inputs: usize) -> Result<(), Error> {
+    let wrong = |what: &str, got: usize, want: usize| {
+        let why = format!("{what} holds {got} numbers, a [{outputs}, {inputs}] layer needs {want}");
+        Error::new("packing a linear layer", why, "pass row-major [out, in] weights")
+    };
+    if Some(weights.len()) != outputs.checked_mul(inputs) {
+        return Err(wrong("the weight", weights.len(), outputs.saturating_mul(inputs)));
+    }
+    match weights {
+        Weights::Int8 { scale, .. } if scale.len() != outputs => {
+            Err(wrong("the scale", scale.len(), outputs))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Rounds a row to i8 (nearest, ties to even) and returns its scale, max / 127; `None` if it is not finite.
+fn quantise(row: &[f32], into: &mut [i8]) -> Option<f32> {
+    if !row.iter().all(|w| w.is_finite()) {
+        return None;
+    }
+    let most = row.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
+    let scale = most / 127.0;
+    if scale == 0.0 {
+        into.fill(0);
+        return Some(0.0);
+    }
+    for (q, w) in into.iter_mut().zip(row) {
+        *q = (w / scale).round_ties_even().clamp(-127.0, 127.0) as i8;
+    }
+    Some(scale)
+}

@@ -1,0 +1,35 @@
+//! Per-thread working memory that is grown once and then reused: no allocation in the steady state.
+
+use crate::aligned::Aligned;
+use std::cell::RefCell;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Aligned<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` with `len` f32 numbers of undefined content, 64-byte aligned. Calls may nest.
+pub(crate) fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    // Taken out while in use: a nested call takes the next one.
+    let mut buffer = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if buffer.len() < len {
+        buffer = Aligned::zeroed(len.next_power_of_two());
+    }
+    let result = f(&mut buffer[..len]);
+    SPARE.with_borrow_mut(|spare| spare.push(buffer));
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn nested_buffers_differ_and_are_reused() {
+        let first = super::with(100, |a| {
+            a.fill(1.0);
+            super::with(50, |b| b.fill(2.0));
+            assert!(a.iter().all(|&v| v == 1.0));
+            a.as_ptr() as usize
+        });
+        // The outer buffer was pushed last, so it is taken first.
+        assert_eq!(super::with(100, |a| a.as_ptr() as usize), first);
+    }
+}

@@ -1,0 +1,197 @@
+//! Attention of many and of few queries.
+
+use super::{U, check, contexts, gamma, numbers, wide};
+use crate::{Context, Keys, KvCache, KvStorage, Mask, Scores, attend, attention, reference};
+use half::{bf16, f16};
+
+/// Relative to the largest value: scores carry γ of head_dim times their size, exponentials turn that absolute
+/// error into a relative one (twice: numerator and sum); sums over the keys add γ of keys twice.
+fn bound(head_dim: usize, keys: usize, scale: f32) -> f64 {
+    // |q|, |k| ≤ 1 here, so a score is at most scale · head_dim in size.
+    let score = f64::from(scale) * head_dim as f64;
+    2.0 * (gamma(head_dim + 2) * score + 2.0 * U * score + 4.0 * U) + 2.0 * gamma(keys + 8)
+}
+
+fn rounded(x: &[f32], storage: KvStorage) -> Vec<f32> {
+    x.iter()
+        .map(|&v| match storage {
+            KvStorage::F32 => v,
+            KvStorage::F16 => f16::from_f32(v).to_f32(),
+            KvStorage::Bf16 => bf16::from_f32(v).to_f32(),
+        })
+        .collect()
+}
+
+fn check_many(ctx: &Context, heads: usize, head_dim: usize, queries: usize, keys: usize, mask: Mask) {
+    let width = heads * head_dim;
+    let (q, k, v) = (numbers(1, queries * width), numbers(2, keys * width), numbers(3, keys * width));
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    // Stale content must not show.
+    let mut got = vec![f32::NAN; queries * width];
+    attention(ctx, &q, &k, &v, heads, head_dim, mask, scale, &mut got);
+    let visible = |row: usize| match mask {
+        Mask::None => keys,
+        Mask::Causal => (keys + row + 1).saturating_sub(queries),
+    };
+    let want = reference::attention(&wide(&q), &wide(&k), &wide(&v), heads, head_dim, visible, scale.into());
+    let what = format!("{ctx:?} {mask:?} {heads}×{head_dim}, {queries} queries, {keys} keys");
+    check(&what, &got, &want, |_| bound(head_dim, keys, scale));
+}
+
+#[test]
+fn many_queries() {
+    for ctx in contexts() {
+        for head_dim in [64, 1, 5, 33] {
+            for queries in [1, 3, 11, 12, 13, 47, 48, 49, 65, 100] {
+                for keys in [1, 31, 32, 33, 255, 256, 257, 300] {
+                    if head_dim == 64 || queries % 2 == 1 {
+                        check_many(&ctx, 2, head_dim, queries, keys, Mask::None);
+                    }
+                }
+            }
+        }
+        check_many(&ctx, 3, 64, 0, 5, Mask::None);
+        check_many(&ctx, 3, 64, 5, 0, Mask::None);
+        check_many(&ctx, 1, 128, 20, 600, Mask::None);
+    }
+}
+
+#[test]
+fn many_causal_queries() {
+    for ctx in contexts() {
+        for (queries, keys) in
+            [(1, 1), (5, 5), (48, 48), (100, 100), (300, 300), (4, 300), (270, 290), (9, 4)]
+        {
+            check_many(&ctx, 2, 64, queries, keys, Mask::Causal);
+        }
+    }
+}
+
+/// The shape of an encoder's head, held to what the rounding of such sums comes to in practice.
+#[test]
+fn whisper_sized_keys_within_one_in_a_hundred_thousand() {
+    let (queries, keys, width) = (50, 1500, 64);
+    let (q, k, v) = (numbers(1, queries * width), numbers(2, keys * width), numbers(3, keys * width));
+    let (q, v): (Vec<f32>, Vec<f32>) =
+        (q.iter().map(|q| q * 8.0).collect(), v.iter().map(|v| v + 1.0).collect());
+    let want = reference::attention(&wide(&q), &wide(&k), &wide(&v), 1, width, |_| keys, 0.125);
+    for ctx in contexts() {
+        let mut got = vec![f32::NAN; queries * width];
+        attention(&ctx, &q, &k, &v, 1, width, Mask::None, 0.125, &mut got);
+        check(&format!("{ctx:?}"), &got, &want, |i| 1e-5 * want[i].abs());
+    }
+}
+
+/// Growing maxima exercise the rescaling; large scores the exponential's range.
+#[test]
+fn scores_that_grow_from_block_to_block() {
+    for ctx in contexts() {
+        let (keys, queries, d) = (1000, 30, 64);
+        let (q, v) = (vec![1.0; queries * d], numbers(3, keys * d));
+        let k: Vec<f32> = (0..keys * d).map(|i| (i / d) as f32 / 1000.0 * 20.0).collect();
+        let mut got = vec![0.0; queries * d];
+        attention(&ctx, &q, &k, &v, 1, d, Mask::None, 0.125, &mut got);
+        let want = reference::attention(&wide(&q), &wide(&k), &wide(&v), 1, d, |_| keys, 0.125);
+        // Scores up to 160, each with γ(66) · 160 of error.
+        check(&format!("{ctx:?}"), &got, &want, |_| 2.0 * gamma(70) * 160.0 + 2.0 * gamma(keys));
+    }
+}
+
+#[test]
+fn few_queries_against_one_cache() {
+    let (heads, head_dim) = (3, 64);
+    let width = heads * head_dim;
+    for ctx in contexts() {
+        for storage in [KvStorage::F32, KvStorage::F16, KvStorage::Bf16] {
+            for (rows, keys) in
+                [(1, 1), (1, 31), (1, 33), (2, 64), (3, 65), (5, 100), (8, 40), (9, 257), (20, 20)]
+            {
+                for mask in [Mask::None, Mask::Causal] {
+                    let (k, v) = (numbers(2, keys * width), numbers(3, keys * width));
+                    let q = numbers(1, rows * width);
+                    let mut cache = KvCache::new(heads, head_dim, keys + 3, storage);
+                    // In two parts, after something that is forgotten again.
+                    cache.extend(&q[..width], &q[..width]).unwrap();
+                    cache.truncate(0);
+                    let cut = keys / 2 * width;
+                    cache.extend(&k[..cut], &v[..cut]).unwrap();
+                    cache.extend(&k[cut..], &v[cut..]).unwrap();
+                    let mut got = vec![f32::NAN; rows * width];
+                    let mut scores = vec![f32::NAN; rows * 2 * keys];
+                    let wish = Scores { heads: &[2, 0], out: &mut scores };
+                    attend(&ctx, &q, Keys::Shared(&cache), mask, 0.125, Some(wish), &mut got);
+
+                    let (k, v) = (wide(&rounded(&k, storage)), wide(&rounded(&v, storage)));
+                    let sees = |row: usize| {
+                        if mask == Mask::None { keys } else { (keys + row + 1).saturating_sub(rows) }
+                    };
+                    let q = wide(&q);
+                    let want = reference::attention(&q, &k, &v, heads, head_dim, sees, 0.125);
+                    let what = format!("{ctx:?} {storage:?} {mask:?} {rows} rows, {keys} keys");
+                    check(&what, &got, &want, |_| bound(head_dim, keys, 0.125));
+                    for (i, &got) in scores.iter().enumerate() {
+                        let (row, head, key) = (i / keys / 2, [2, 0][i / keys % 2], i % keys);
+                        let part = |x: &[f64], at: usize| x[at * width + head * 64..][..64].to_vec();
+                        let products = part(&q, row).into_iter().zip(part(&k, key)).map(|(a, b)| a * b);
+                        let want = products.sum::<f64>() * 0.125;
+                        if key < sees(row) {
+                            assert!((f64::from(got) - want).abs() < gamma(66) * 8.0, "{what}: score {i}");
+                        } else {
+                            assert_eq!(got, f32::NEG_INFINITY, "{what}: score {i}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn each_query_against_its_own_cache() {
+    let (heads, head_dim) = (2, 64);
+    let width = heads * head_dim;
+    for ctx in contexts() {
+        let mut caches = Vec::new();
+        for (i, len) in [7, 40, 0].into_iter().enumerate() {
+            let mut cache = KvCache::new(heads, head_dim, 64, KvStorage::F32);
+            cache.extend(&numbers(10 + i as u64, len * width), &numbers(20 + i as u64, len * width)).unwrap();
+            caches.push(cache);
+        }
+        // A beam that takes another's place, and goes on by itself.
+        let mut moved = KvCache::new(heads, head_dim, 64, KvStorage::F32);
+        moved.copy_from(&caches[1]);
+        moved.truncate(33);
+        caches.push(moved);
+        let q = numbers(1, 4 * width);
+        let mut got = vec![f32::NAN; 4 * width];
+        let list: Vec<&KvCache> = caches.iter().collect();
+        attend(&ctx, &q, Keys::Each(&list), Mask::Causal, 0.125, None, &mut got);
+        for (row, (source, len)) in [(0, 7), (1, 40), (2, 0), (1, 33)].into_iter().enumerate() {
+            let full = [7, 40, 0][source];
+            let k = numbers(10 + source as u64, full * width)[..len * width].to_vec();
+            let v = numbers(20 + source as u64, full * width)[..len * width].to_vec();
+            let part = row * width..(row + 1) * width;
+            let want = reference::attention(
+                &wide(&q[part.clone()]),
+                &wide(&k),
+                &wide(&v),
+                heads,
+                head_dim,
+                |_| len,
+                0.125,
+            );
+            check(&format!("{ctx:?} row {row}"), &got[part], &want, |_| bound(head_dim, len, 0.125));
+        }
+    }
+}
+
+#[test]
+fn a_full_cache_refuses_more_and_keeps_what_it_has() {
+    let mut cache = KvCache::new(1, 4, 2, KvStorage::F16);
+    cache.extend(&[0.0; 4], &[0.0; 4]).unwrap();
+    let error = cache.extend(&[0.0; 8], &[0.0; 8]).unwrap_err().to_string();
+    assert!(error.contains("2 positions do not fit behind 1 of 2"), "{error}");
+    assert!(cache.extend(&[0.0; 3], &[0.0; 3]).is_err());
+    assert!(cache.extend(&[0.0; 4], &[]).is_err());
+    assert_eq!((cache.len(), cache.capacity()), (1, 2));
+}

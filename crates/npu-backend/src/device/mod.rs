@@ -1,0 +1,141 @@
+//! The seam between scheduling and silicon: one trait, its contract, and the plain types that cross it.
+
+mod buffer;
+mod image;
+mod info;
+mod launch;
+mod state;
+
+use std::ops::Range;
+use std::time::Duration;
+
+pub use buffer::{Buffer, BufferId, BufferRole};
+pub use image::{ArgumentSpec, ContextId, KernelEntry, KernelId, KernelImage};
+pub use info::{Arch, DeviceInfo};
+pub use launch::{Batch, Launch, Ticket};
+pub use state::CommandState;
+
+use crate::Result;
+
+/// One open device: bytes, launches and tickets.
+///
+/// # Contract
+///
+/// Every implementor keeps these clauses, and one suite tests them on each.
+///
+/// 1. **Two copies.** A buffer has a host copy and a device copy. What the host writes is seen by launches submitted
+///    after a [`push`](Self::push) of that range, and not before; what a launch writes is seen by the host after a
+///    [`pull`](Self::pull) of that range, and not before. Both copies start as zeros.
+/// 2. **Order.** Batches of one context finish in the order of submission, and the launches of a batch run in the
+///    order of the batch; each sees what those before it wrote. Nothing is promised between contexts.
+/// 3. **Lifetime.** The buffers and the context of an unfinished ticket stay alive and are left alone:
+///    [`free`](Self::free) takes effect when the ticket has finished, while [`host_mut`](Self::host_mut),
+///    [`push`](Self::push), [`pull`](Self::pull) and [`unload`](Self::unload) answer [`Busy`](crate::Error::Busy).
+///    A buffer that launches only read may be shared by any number of tickets.
+/// 4. **Failure.** What can be checked is refused at [`submit`](Self::submit), before anything runs. What fails
+///    afterwards is told by [`wait`](Self::wait), which names the first failed launch of the batch; the launches after
+///    it did not run, and the contents of the batch's output buffers are unspecified.
+/// 5. **Loss.** After [`DeviceLost`](crate::Error::DeviceLost) every verb but [`info`](Self::info) answers it at once:
+///    nothing hangs.
+/// 6. **No panic.** No verb panics, whatever its arguments: an id of another device, a range outside its buffer and a
+///    length of zero are errors. Ranges are bytes, half open; an empty range within the buffer does nothing.
+///
+/// A device is used by one thread at a time (`&mut self`) and may move between threads. Dropping it waits for what is
+/// in flight and releases everything.
+pub trait Device: Send {
+    /// What the device is and what its limits are.
+    fn info(&self) -> &DeviceInfo;
+
+    /// Loads an image into a hardware context of its own; its entries are then kernels
+    /// ([`ContextId::kernel`]).
+    ///
+    /// # Errors
+    /// [`WrongArch`](crate::Error::WrongArch), [`Image`](crate::Error::Image), [`NoContext`](crate::Error::NoContext).
+    fn load(&mut self, image: &KernelImage) -> Result<ContextId>;
+
+    /// Gives a context back.
+    ///
+    /// # Errors
+    /// [`UnknownContext`](crate::Error::UnknownContext), [`Busy`](crate::Error::Busy).
+    fn unload(&mut self, context: ContextId) -> Result<()>;
+
+    /// Makes a buffer of `len_bytes` for `role`, both copies zero.
+    ///
+    /// # Errors
+    /// [`Alloc`](crate::Error::Alloc) if the length is 0 or memory is short.
+    fn alloc(&mut self, len_bytes: usize, role: BufferRole) -> Result<Buffer>;
+
+    /// Frees a buffer, at once or when the last ticket that uses it has finished.
+    ///
+    /// # Errors
+    /// [`UnknownBuffer`](crate::Error::UnknownBuffer) if it belongs to another device.
+    fn free(&mut self, buffer: Buffer) -> Result<()>;
+
+    /// The host copy, all of it.
+    ///
+    /// # Errors
+    /// [`UnknownBuffer`](crate::Error::UnknownBuffer).
+    fn host(&self, buffer: BufferId) -> Result<&[u8]>;
+
+    /// The host copy, to be written.
+    ///
+    /// # Errors
+    /// [`UnknownBuffer`](crate::Error::UnknownBuffer), [`Busy`](crate::Error::Busy).
+    fn host_mut(&mut self, buffer: BufferId) -> Result<&mut [u8]>;
+
+    /// Makes the device copy of `range` equal the host copy.
+    ///
+    /// # Errors
+    /// [`UnknownBuffer`](crate::Error::UnknownBuffer), [`Range`](crate::Error::Range), [`Busy`](crate::Error::Busy).
+    fn push(&mut self, buffer: BufferId, range: Range<usize>) -> Result<()>;
+
+    /// Makes the host copy of `range` equal the device copy.
+    ///
+    /// # Errors
+    /// [`UnknownBuffer`](crate::Error::UnknownBuffer), [`Range`](crate::Error::Range), [`Busy`](crate::Error::Busy).
+    fn pull(&mut self, buffer: BufferId, range: Range<usize>) -> Result<()>;
+
+    /// Starts a batch and returns at once, or, when the context's queue is full, as soon as a place is free.
+    ///
+    /// # Errors
+    /// [`UnknownKernel`](crate::Error::UnknownKernel), [`UnknownBuffer`](crate::Error::UnknownBuffer),
+    /// [`ArgumentCount`](crate::Error::ArgumentCount), [`ArgumentBuffer`](crate::Error::ArgumentBuffer).
+    fn submit(&mut self, batch: &Batch) -> Result<Ticket>;
+
+    /// Waits for a ticket, at most `timeout` if one is given.
+    ///
+    /// [`CommandState::Completed`] ends the ticket; any other state means that only the wait has expired and the
+    /// batch is still under way.
+    ///
+    /// # Errors
+    /// [`Launch`](crate::Error::Launch), which ends the ticket too; [`UnknownTicket`](crate::Error::UnknownTicket) for
+    /// one that has ended.
+    fn wait(&mut self, ticket: Ticket, timeout: Option<Duration>) -> Result<CommandState>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compiles only while the trait is object safe and its objects move between threads.
+    #[test]
+    fn a_device_is_an_object_that_moves_between_threads() {
+        fn moves<T: Send + ?Sized>() -> usize {
+            std::mem::size_of::<&T>()
+        }
+        // A reference to a trait object is two words: the object and its table of verbs.
+        assert_eq!(moves::<dyn Device>(), 2 * std::mem::size_of::<usize>());
+        assert_eq!(moves::<Box<dyn Device>>(), std::mem::size_of::<usize>());
+    }
+
+    #[test]
+    fn what_crosses_the_seam_moves_between_threads_and_is_shared() {
+        fn plain<T: Send + Sync + 'static>() {}
+        plain::<Buffer>();
+        plain::<Batch>();
+        plain::<Ticket>();
+        plain::<KernelImage>();
+        plain::<DeviceInfo>();
+        plain::<crate::Error>();
+    }
+}

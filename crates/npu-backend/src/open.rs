@@ -1,0 +1,73 @@
+//! Which device to open. The one file that will know every implementor of [`Device`].
+
+use std::fmt;
+
+use crate::{Device, Error, Result};
+
+/// A wish for a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Choice {
+    /// The hardware if it is there and works, else none. Never the emulator: a modelled device must be asked for.
+    #[default]
+    Auto,
+    /// Real hardware through XRT; an error if it is not there.
+    Xrt,
+    /// A model of the device in software, for tests and for development without the hardware.
+    Emulator,
+}
+
+impl Choice {
+    /// The name used in messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Xrt => "xrt",
+            Self::Emulator => "emulator",
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Opens the device of `choice`; `None` only for [`Choice::Auto`] on a machine without one.
+///
+/// # Errors
+/// [`Error::Unavailable`] if a device asked for by name cannot be opened. In this build that is always so: no
+/// implementor of [`Device`] is compiled in yet.
+pub fn open(choice: Choice) -> Result<Option<Box<dyn Device>>> {
+    match choice {
+        Choice::Auto => Ok(None),
+        Choice::Xrt | Choice::Emulator => Err(Error::Unavailable {
+            device: choice.name(),
+            why: "no NPU device is compiled into this build".into(),
+            hint: "run on the CPU instead (`--device cpu`, or `Choice::Auto`)".into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_finds_no_device_and_is_not_an_error() {
+        assert!(matches!(open(Choice::Auto), Ok(None)));
+        assert_eq!(Choice::default(), Choice::Auto);
+    }
+
+    #[test]
+    fn a_device_asked_for_by_name_is_an_error_with_reason_and_remedy() {
+        for choice in [Choice::Xrt, Choice::Emulator] {
+            let Err(error) = open(choice) else { panic!("{choice} must not open") };
+            let text = error.to_string();
+            for part in [choice.name(), "no NPU device is compiled into this build", "--device cpu"] {
+                assert!(text.contains(part), "`{text}` lacks `{part}`");
+            }
+        }
+    }
+}

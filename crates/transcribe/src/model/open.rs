@@ -1,0 +1,100 @@
+//! From a model's files to a model that works: encoder, text decoder, tokenizer.
+
+use cpu_backend::{Context, Level};
+use whisper_encoder::{CancelToken, Checkpoint, Config, Device, LogMel, Precision, WhisperEncoder};
+
+use super::ModelFiles;
+use super::alignment_heads::{Head, alignment_heads};
+use crate::decoding::Inference;
+use crate::speech_model::{Alignment, SpeechModel};
+use crate::text_decoder::{CrossCache, TextDecoder, WindowInference};
+use crate::tokenizer::Tokenizer;
+use crate::{Error, ErrorKind, Result};
+
+/// Where and how a model is to run.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Where the encoder computes.
+    pub device: Device,
+    /// How precisely both halves compute.
+    pub precision: Precision,
+    /// Threads on the CPU; all cores unless set.
+    pub threads: Option<usize>,
+    /// Stops encoder and decoder between layers and tokens.
+    pub cancel: CancelToken,
+}
+
+/// A Whisper ready to transcribe.
+pub struct WhisperModel {
+    encoder: WhisperEncoder,
+    decoder: TextDecoder,
+    tokenizer: Tokenizer,
+    alignment_heads: Vec<Head>,
+    cancel: CancelToken,
+}
+
+/// Opens the model of `files`.
+///
+/// # Errors
+/// [`ErrorKind::Model`] for damaged or mismatched files, [`ErrorKind::Device`] for a device that is not there.
+pub fn open(files: &ModelFiles, options: &OpenOptions) -> Result<WhisperModel> {
+    let checkpoint = Checkpoint::open_files(&files.config, &files.weights)?;
+    let config = checkpoint.config();
+    let alignment_heads = alignment_heads(&files.folder, config)?;
+    let context = Context::new(Level::detect(), options.threads.unwrap_or(0)).map_err(|error| {
+        Error::new(ErrorKind::Usage, "cannot start the threads", error.to_string(), "give fewer --threads")
+    })?;
+    let load_encoder = || {
+        let builder = WhisperEncoder::builder().device(options.device).precision(options.precision);
+        builder.context(context.clone()).build_from(&checkpoint)
+    };
+    let load_decoder = || TextDecoder::load(&checkpoint, context.clone(), options.precision);
+    // Three independent readers of the same files: side by side, so that the first word comes sooner.
+    let (encoder, (decoder, tokenizer)) = rayon::join(load_encoder, || {
+        rayon::join(load_decoder, || Tokenizer::open(&files.folder, config))
+    });
+    Ok(WhisperModel {
+        encoder: encoder?,
+        decoder: decoder?,
+        tokenizer: tokenizer?,
+        alignment_heads,
+        cancel: options.cancel.clone(),
+    })
+}
+
+impl WhisperModel {
+    /// The encoder by itself.
+    #[must_use]
+    pub fn encoder(&self) -> &WhisperEncoder {
+        &self.encoder
+    }
+}
+
+impl SpeechModel for WhisperModel {
+    type Audio = CrossCache;
+
+    fn config(&self) -> &Config {
+        self.encoder.config()
+    }
+
+    fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    fn encode(&self, window: &LogMel) -> Result<CrossCache> {
+        let features = self.encoder.encode_with(window, &self.cancel)?;
+        Ok(self.decoder.cross_cache(&features, &self.cancel)?)
+    }
+
+    fn inference<'a>(&'a self, audio: &'a CrossCache) -> Result<Box<dyn Inference + 'a>> {
+        Ok(Box::new(WindowInference::new(&self.decoder, audio, &self.cancel)))
+    }
+
+    fn align(&self, audio: &CrossCache, sot_sequence: &[u32], text_tokens: &[u32]) -> Result<Alignment> {
+        let (no_timestamps, eot) = (self.tokenizer.no_timestamps(), self.tokenizer.eot());
+        let tokens = [sot_sequence, &[no_timestamps], text_tokens, &[eot]].concat();
+        let start = sot_sequence.len() + 1;
+        let text = start..start + text_tokens.len();
+        Ok(self.decoder.align(&tokens, text, eot, &self.alignment_heads, audio, &self.cancel)?)
+    }
+}

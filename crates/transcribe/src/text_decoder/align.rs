@@ -1,0 +1,73 @@
+//! One teacher-forced pass that keeps the alignment heads' cross-attention scores.
+
+use whisper_encoder::{CancelToken, Result};
+
+use super::network::Watch;
+use super::{CrossCache, Scratch, TextDecoder};
+use crate::speech_model::Alignment;
+
+impl TextDecoder {
+    /// Runs `tokens` and keeps the scores of `heads`, `(layer, head)`; `text` is where the text tokens stand in `tokens`.
+    ///
+    /// Each text token's probability is that of the softmax over the tokens below `eot` at the position before it
+    /// (OpenAI `timing.py`, `find_alignment`).
+    ///
+    /// # Errors
+    /// [`whisper_encoder::Error::Cancelled`], or `Shape` if the tokens do not fit.
+    pub fn align(
+        &self,
+        tokens: &[u32],
+        text: std::ops::Range<usize>,
+        eot: u32,
+        heads: &[(usize, usize)],
+        cross: &CrossCache,
+        cancel: &CancelToken,
+    ) -> Result<Alignment> {
+        cancel.check()?;
+        let mut cache = self.new_cache();
+        if tokens.len() > cache.capacity() || text.start == 0 || text.end > tokens.len() {
+            let reason = format!("{} tokens do not fit {} positions", tokens.len(), cache.capacity());
+            return Err(whisper_encoder::Error::Shape(reason));
+        }
+        let (n, frames) = (tokens.len(), cross.frames);
+        let mut watched = vec![Vec::new(); self.config().n_text_layer];
+        for &(layer, head) in heads {
+            watched[layer].push(head);
+        }
+        let mut qk = vec![0.0; heads.len() * n * frames];
+        let mut keep = |layer: usize, scores: &[f32]| {
+            // A layer's watched heads stand in the order of `heads`.
+            let slots = heads.iter().enumerate().filter(|(_, (of, _))| *of == layer).map(|(slot, _)| slot);
+            let of_layer = watched[layer].len();
+            for (nth, slot) in slots.enumerate() {
+                for token in 0..n {
+                    let from = (token * of_layer + nth) * frames;
+                    qk[(slot * n + token) * frames..][..frames].copy_from_slice(&scores[from..from + frames]);
+                }
+            }
+        };
+        let mut scratch = Scratch::default();
+        let watch = Watch { heads: &watched, visit: &mut keep };
+        self.forward(tokens, &mut cache, cross, &mut scratch, Some(watch));
+
+        let d = self.config().d_model;
+        let mut logits = vec![0.0; self.config().n_vocab];
+        let mut token_probs = Vec::with_capacity(text.len());
+        for at in text {
+            cancel.check()?;
+            self.logits(&scratch.h[(at - 1) * d..at * d], &mut logits);
+            token_probs.push(probability(&logits[..eot as usize], tokens[at] as usize));
+        }
+        Ok(Alignment { heads: heads.len(), tokens: tokens.len(), frames, qk, token_probs })
+    }
+}
+
+/// Softmax of `logits` at `token`; 0 for a token beyond them.
+fn probability(logits: &[f32], token: usize) -> f32 {
+    let Some(&logit) = logits.get(token) else { return 0.0 };
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|&l| f64::from(l - max).exp()).sum();
+    #[allow(clippy::cast_possible_truncation, reason = "a probability")]
+    let probability = (f64::from(logit - max).exp() / sum) as f32;
+    probability
+}

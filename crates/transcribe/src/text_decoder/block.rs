@@ -1,0 +1,168 @@
+//! One block of the decoder, `[rows × n, d_model]` ▸ the same, pre-norm with three residuals:
+//! causal self-attention over the cache, cross-attention over the audio, MLP with GELU.
+
+use cpu_backend::{Context, Epilogue, Keys, KvCache, KvStorage, Linear, Mask, Scores, attend};
+use whisper_encoder::{AudioFeatures, Checkpoint, Error, Precision, Result};
+
+use super::network::Scratch;
+use super::weights::{LayerNorm, prepare, stack};
+use super::{CrossCache, SelfCache};
+
+/// Weights of one block.
+pub(super) struct Block {
+    heads: usize,
+    self_norm: LayerNorm,
+    /// Query, key and value as one layer `[3 × d_model, d_model]`.
+    qkv: Linear,
+    self_out: Linear,
+    pub(super) cross_attend: CrossAttention,
+    mlp_norm: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+/// Weights of the attention on the audio.
+pub(super) struct CrossAttention {
+    norm: LayerNorm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+    heads: usize,
+    /// How a window's keys and values are kept.
+    storage: KvStorage,
+}
+
+impl Block {
+    pub(super) fn load(checkpoint: &Checkpoint, index: usize, precision: Precision) -> Result<Self> {
+        let config = checkpoint.config();
+        let (d, ffn, heads) = (config.d_model, config.text_ffn, config.n_text_head);
+        let at = |part: &str| format!("decoder.layers.{index}.{part}");
+        let matrix = |part: &str, rows, cols| checkpoint.matrix(&at(&format!("{part}.weight")), rows, cols);
+        let bias = |part: &str, len| checkpoint.vector(&at(&format!("{part}.bias")), len);
+        let linear =
+            |part: &str, rows, cols| prepare(&matrix(part, rows, cols)?, Some(&bias(part, rows)?), precision);
+        // Keys have no bias.
+        let zeros = vec![0.0; d];
+        let stacked = |parts: &[&str], biases: &[&[f32]]| {
+            let weights = parts.iter().map(|part| matrix(part, d, d)).collect::<Result<Vec<_>>>()?;
+            prepare(&stack(weights)?, Some(&biases.concat()), precision)
+        };
+        Ok(Self {
+            heads,
+            self_norm: LayerNorm::load(checkpoint, &at("self_attn_layer_norm"))?,
+            qkv: stacked(
+                &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+                &[&bias("self_attn.q_proj", d)?, &zeros, &bias("self_attn.v_proj", d)?],
+            )?,
+            self_out: linear("self_attn.out_proj", d, d)?,
+            cross_attend: CrossAttention {
+                norm: LayerNorm::load(checkpoint, &at("encoder_attn_layer_norm"))?,
+                query: linear("encoder_attn.q_proj", d, d)?,
+                key: prepare(&matrix("encoder_attn.k_proj", d, d)?, None, precision)?,
+                value: linear("encoder_attn.v_proj", d, d)?,
+                out: linear("encoder_attn.out_proj", d, d)?,
+                heads,
+                storage: if precision == Precision::Bf16 { KvStorage::Bf16 } else { KvStorage::F32 },
+            },
+            mlp_norm: LayerNorm::load(checkpoint, &at("final_layer_norm"))?,
+            fc1: linear("fc1", ffn, d)?,
+            fc2: linear("fc2", d, ffn)?,
+        })
+    }
+
+    /// Adds this block's three residuals to `scratch.x` `[rows × n, d_model]`.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "weights, state and buffers of one step, each its own thing"
+    )]
+    pub(super) fn forward(
+        &self,
+        context: &Context,
+        index: usize,
+        n: usize,
+        cache: &mut SelfCache,
+        cross: &CrossCache,
+        scratch: &mut Scratch,
+        watched: &[usize],
+    ) {
+        let d = self.self_norm.weight.len();
+        let entries = scratch.x.len() / d;
+        scratch.h.resize(entries * d, 0.0);
+        scratch.mixed.resize(entries * d, 0.0);
+
+        self.self_norm.apply(context, &scratch.x, &mut scratch.h);
+        scratch.qkv.resize(entries * 3 * d, 0.0);
+        self.qkv.forward(context, &scratch.h, entries, &mut scratch.qkv, Epilogue::None);
+        self.attend_to_text(context, index, n, cache, scratch);
+        self.self_out.forward(context, &scratch.mixed, entries, &mut scratch.x, Epilogue::Residual);
+
+        self.cross_attend.forward(context, &cross.blocks[index], scratch, watched);
+
+        self.mlp_norm.apply(context, &scratch.x, &mut scratch.h);
+        scratch.hidden.resize(entries * self.fc1.outputs(), 0.0);
+        self.fc1.forward(context, &scratch.h, entries, &mut scratch.hidden, Epilogue::Gelu);
+        self.fc2.forward(context, &scratch.hidden, entries, &mut scratch.x, Epilogue::Residual);
+    }
+
+    /// Writes the new keys and values to the cache, then lets each token see itself and what came before it.
+    fn attend_to_text(
+        &self,
+        context: &Context,
+        index: usize,
+        n: usize,
+        cache: &mut SelfCache,
+        scratch: &mut Scratch,
+    ) {
+        let d = self.self_norm.weight.len();
+        let scale = scale(d / self.heads);
+        scratch.query.clear();
+        for (entry, qkv) in scratch.qkv.chunks_exact(3 * d).enumerate() {
+            scratch.query.extend_from_slice(&qkv[..d]);
+            let written = cache.of_mut(entry / n, index).extend(&qkv[d..2 * d], &qkv[2 * d..]);
+            debug_assert!(written.is_ok(), "callers check the cache's room");
+        }
+        if n == 1 {
+            let rows: Vec<&KvCache> = (0..cache.rows()).map(|row| cache.of(row, index)).collect();
+            attend(context, &scratch.query, Keys::Each(&rows), Mask::None, scale, None, &mut scratch.mixed);
+            return;
+        }
+        let rows = scratch.query.chunks_exact(n * d).zip(scratch.mixed.chunks_exact_mut(n * d));
+        for (row, (query, mixed)) in rows.enumerate() {
+            let keys = Keys::Shared(cache.of(row, index));
+            attend(context, query, keys, Mask::Causal, scale, None, mixed);
+        }
+    }
+}
+
+impl CrossAttention {
+    /// Computes this block's keys and values from `features`.
+    pub(super) fn project(&self, context: &Context, features: &AudioFeatures) -> Result<KvCache> {
+        let (frames, d) = (features.frames(), features.d_model());
+        let (mut keys, mut values) = (vec![0.0; frames * d], vec![0.0; frames * d]);
+        self.key.forward(context, features.data(), frames, &mut keys, Epilogue::None);
+        self.value.forward(context, features.data(), frames, &mut values, Epilogue::None);
+        let mut cache = KvCache::new(self.heads, d / self.heads, frames, self.storage);
+        cache.extend(&keys, &values).map_err(|error| Error::Shape(error.to_string()))?;
+        Ok(cache)
+    }
+
+    fn forward(&self, context: &Context, audio: &KvCache, scratch: &mut Scratch, watched: &[usize]) {
+        let d = self.norm.weight.len();
+        let entries = scratch.x.len() / d;
+        self.norm.apply(context, &scratch.x, &mut scratch.h);
+        scratch.query.resize(entries * d, 0.0);
+        self.query.forward(context, &scratch.h, entries, &mut scratch.query, Epilogue::None);
+        scratch.scores.resize(watched.len() * entries * audio.len(), 0.0);
+        let scores = (!watched.is_empty()).then_some(Scores { heads: watched, out: &mut scratch.scores });
+        let scale = scale(d / self.heads);
+        attend(context, &scratch.query, Keys::Shared(audio), Mask::None, scale, scores, &mut scratch.mixed);
+        self.out.forward(context, &scratch.mixed, entries, &mut scratch.x, Epilogue::Residual);
+    }
+}
+
+/// 1 / √head_dim.
+#[allow(clippy::cast_precision_loss, reason = "head_dim is at most a few hundred")]
+fn scale(head_dim: usize) -> f32 {
+    1.0 / (head_dim as f32).sqrt()
+}

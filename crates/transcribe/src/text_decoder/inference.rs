@@ -1,0 +1,88 @@
+//! The decoder under the decoding policy's hands: one window, some hypotheses.
+
+use whisper_encoder::CancelToken;
+
+use super::{CrossCache, Scratch, SelfCache, TextDecoder};
+use crate::decoding::Inference;
+use crate::{Error, ErrorKind, Result};
+
+/// A [`TextDecoder`] at work on one window.
+pub struct WindowInference<'a> {
+    decoder: &'a TextDecoder,
+    cross: &'a CrossCache,
+    cancel: &'a CancelToken,
+    cache: SelfCache,
+    scratch: Scratch,
+}
+
+impl<'a> WindowInference<'a> {
+    /// A decoder over one window, with no tokens yet.
+    #[must_use]
+    pub fn new(decoder: &'a TextDecoder, cross: &'a CrossCache, cancel: &'a CancelToken) -> Self {
+        Self { decoder, cross, cancel, cache: decoder.new_cache(), scratch: Scratch::default() }
+    }
+
+    fn check(&self, tokens: &[u32], n: usize) -> Result<()> {
+        self.cancel.check()?;
+        let config = self.decoder.config();
+        if self.cache.len() + n > config.n_text_ctx {
+            return Err(refused(format!("more than {} tokens", config.n_text_ctx)));
+        }
+        match tokens.iter().find(|&&token| token as usize >= config.n_vocab) {
+            Some(token) => Err(refused(format!("token {token} of a vocabulary of {}", config.n_vocab))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn refused(why: String) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "the text decoder was misused",
+        why,
+        "please report this with the command line used",
+    )
+}
+
+impl Inference for WindowInference<'_> {
+    fn n_vocab(&self) -> usize {
+        self.decoder.config().n_vocab
+    }
+
+    fn n_text_ctx(&self) -> usize {
+        self.decoder.config().n_text_ctx
+    }
+
+    fn prefill(&mut self, tokens: &[u32], logits_at: &[usize]) -> Result<Vec<Vec<f32>>> {
+        self.cache.clear();
+        self.check(tokens, tokens.len())?;
+        if tokens.is_empty() || logits_at.iter().any(|&at| at >= tokens.len()) {
+            return Err(refused("a position beyond the tokens".into()));
+        }
+        self.decoder.forward(tokens, &mut self.cache, self.cross, &mut self.scratch, None);
+        let d = self.decoder.config().d_model;
+        let one = |&at: &usize| {
+            let mut logits = vec![0.0; self.n_vocab()];
+            self.decoder.logits(&self.scratch.h[at * d..(at + 1) * d], &mut logits);
+            logits
+        };
+        Ok(logits_at.iter().map(one).collect())
+    }
+
+    fn rearrange(&mut self, source: &[usize]) -> Result<()> {
+        if source.is_empty() || !self.cache.rearrange(source) {
+            return Err(refused(format!("rows {source:?} of {}", self.cache.rows())));
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, tokens: &[u32], logits: &mut [f32]) -> Result<()> {
+        self.check(tokens, 1)?;
+        if tokens.len() != self.cache.rows() || logits.len() != tokens.len() * self.n_vocab() {
+            return Err(refused(format!("{} tokens for {} rows", tokens.len(), self.cache.rows())));
+        }
+        self.decoder.forward(tokens, &mut self.cache, self.cross, &mut self.scratch, None);
+        self.decoder.logits(&self.scratch.h, logits);
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! The decoder's forward pass: x = embed(tokens) + positions; blocks; norm; logits = x Eᵀ with the tied embedding.
+
+use cpu_backend::{Context, Epilogue, Linear};
+use whisper_encoder::{AudioFeatures, CancelToken, Checkpoint, Config, Precision, Result};
+
+use super::block::Block;
+use super::weights::{LayerNorm, prepare};
+use super::{CrossCache, SelfCache};
+
+/// A Whisper text decoder; immutable, to be shared.
+pub struct TextDecoder {
+    pub(super) context: Context,
+    config: Config,
+    /// `[n_vocab, d_model]`, for the embedding and, tied, for the logits.
+    embedding: Linear,
+    /// `[n_text_ctx, d_model]`
+    positions: Vec<f32>,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+}
+
+/// Buffers of a forward pass, kept between steps.
+#[derive(Default)]
+pub struct Scratch {
+    pub(super) x: Vec<f32>,
+    pub(super) h: Vec<f32>,
+    pub(super) qkv: Vec<f32>,
+    pub(super) query: Vec<f32>,
+    pub(super) mixed: Vec<f32>,
+    pub(super) hidden: Vec<f32>,
+    /// Cross-attention scores of one block's watched heads, `[entries, watched, n_audio_ctx]`.
+    pub(super) scores: Vec<f32>,
+}
+
+/// Cross-attention heads whose scores before the softmax someone wants.
+pub(super) struct Watch<'a> {
+    /// Heads of each block.
+    pub(super) heads: &'a [Vec<usize>],
+    /// Called after each block that has any, with its index and `[entries, watched heads, n_audio_ctx]`.
+    pub(super) visit: &'a mut dyn FnMut(usize, &[f32]),
+}
+
+impl TextDecoder {
+    /// Loads the decoder's half of `checkpoint`.
+    ///
+    /// # Errors
+    /// [`whisper_encoder::Error::Checkpoint`] for missing or misshapen tensors.
+    pub fn load(checkpoint: &Checkpoint, context: Context, precision: Precision) -> Result<Self> {
+        let config = checkpoint.config().clone();
+        let d = config.d_model;
+        let embedding = checkpoint.matrix("decoder.embed_tokens.weight", config.n_vocab, d)?;
+        let positions = checkpoint.tensor("decoder.embed_positions.weight", &[config.n_text_ctx, d])?;
+        let blocks = (0..config.n_text_layer).map(|index| Block::load(checkpoint, index, precision));
+        Ok(Self {
+            embedding: prepare(&embedding, None, precision)?,
+            positions,
+            blocks: blocks.collect::<Result<_>>()?,
+            norm: LayerNorm::load(checkpoint, "decoder.layer_norm")?,
+            context,
+            config,
+        })
+    }
+
+    /// Dimensions of the model.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// An empty self-attention cache with one row.
+    #[must_use]
+    pub fn new_cache(&self) -> SelfCache {
+        let head_dim = self.config.d_model / self.config.n_text_head;
+        SelfCache::new(self.blocks.len(), self.config.n_text_head, head_dim, self.config.n_text_ctx)
+    }
+
+    /// Projects the audio features of one window to every block's cross-attention keys and values.
+    ///
+    /// # Errors
+    /// [`whisper_encoder::Error::Cancelled`], or `Shape` if the features have another width.
+    pub fn cross_cache(&self, features: &AudioFeatures, cancel: &CancelToken) -> Result<CrossCache> {
+        let mut cross = CrossCache::new(features, &self.config)?;
+        for block in &self.blocks {
+            cancel.check()?;
+            cross.blocks.push(block.cross_attend.project(&self.context, features)?);
+        }
+        Ok(cross)
+    }
+
+    /// Appends `tokens` `[rows, n]` to the cache; leaves the normed hidden states `[rows × n, d_model]` in `scratch`.
+    pub(super) fn forward(
+        &self,
+        tokens: &[u32],
+        cache: &mut SelfCache,
+        cross: &CrossCache,
+        scratch: &mut Scratch,
+        mut watch: Option<Watch<'_>>,
+    ) {
+        let (entries, d) = (tokens.len(), self.config.d_model);
+        let n = entries / cache.rows();
+        scratch.x.resize(entries * d, 0.0);
+        for (entry, (&token, x)) in tokens.iter().zip(scratch.x.chunks_exact_mut(d)).enumerate() {
+            self.embedding.row(token as usize, x);
+            let position = (cache.len() + entry % n) * d;
+            x.iter_mut().zip(&self.positions[position..position + d]).for_each(|(x, p)| *x += p);
+        }
+        for (index, block) in self.blocks.iter().enumerate() {
+            let watched = watch.as_ref().map_or(&[][..], |watch| &watch.heads[index]);
+            block.forward(&self.context, index, n, cache, cross, scratch, watched);
+            if let Some(watch) = watch.as_mut().filter(|watch| !watch.heads[index].is_empty()) {
+                (watch.visit)(index, &scratch.scores);
+            }
+        }
+        cache.advance(n);
+        scratch.h.resize(entries * d, 0.0);
+        self.norm.apply(&self.context, &scratch.x[..entries * d], &mut scratch.h);
+    }
+
+    /// Logits `[rows, n_vocab]` of hidden states `[rows, d_model]`.
+    pub(super) fn logits(&self, hidden: &[f32], logits: &mut [f32]) {
+        let rows = hidden.len() / self.config.d_model;
+        self.embedding.forward(&self.context, hidden, rows, logits, Epilogue::None);
+    }
+}

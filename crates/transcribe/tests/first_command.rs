@@ -1,0 +1,67 @@
+//! The first command of the README, on every sample: the text on standard output, byte for byte.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Texts by openai-whisper 20250625 on the bundled weights (greedy and with five beams alike).
+const SAMPLES: [(&str, &str); 3] = [
+    (
+        "SS-0870",
+        "And Mr. John Dashwood had then leisure to consider how much there might be prudently in his power to do for them.",
+    ),
+    ("SS-0880", "He was not an ill-disposed young man."),
+    ("SS-0890", "Unless to be rather cold-hearted and rather selfish is to be ill-disposed."),
+];
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// Runs the command in the repository's folder, as the README says.
+fn transcribe(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_transcribe"));
+    command.current_dir(repository()).args(arguments).env_remove("TRANSCRIBE_MODEL_DIR").output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn each_sample_becomes_its_text() {
+    for (name, text) in SAMPLES {
+        let output = transcribe(&[&format!("samples/{name}.wav")]);
+        assert!(output.status.success(), "{name}: {}", told(&output));
+        let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+        assert_eq!(stdout.trim(), text, "{name}: {}", told(&output));
+    }
+}
+
+#[test]
+fn files_are_done_in_order_and_a_missing_one_does_not_stop_the_others() {
+    let output = transcribe(&["samples/SS-0880.wav", "samples/no-such-file.wav", "samples/SS-0890.wav"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    let at = |text: &str| stdout.find(text).unwrap_or_else(|| panic!("`{text}` is not in\n{stdout}"));
+    assert!(at(SAMPLES[1].1) < at(SAMPLES[2].1), "{stdout}");
+    assert!(told(&output).contains("no-such-file.wav"), "{}", told(&output));
+}
+
+#[test]
+fn a_device_that_is_not_there_is_an_error_and_no_text() {
+    for device in ["npu", "emulator"] {
+        let output = transcribe(&["--device", device, "samples/SS-0880.wav"]);
+        assert_eq!(output.status.code(), Some(4), "{device}: {}", told(&output));
+        assert!(output.stdout.is_empty(), "{device}");
+        assert!(told(&output).contains(device) || told(&output).contains("NPU"), "{}", told(&output));
+    }
+}
+
+#[test]
+fn words_do_not_change_the_text() {
+    let output = transcribe(&["--word-timestamps", "samples/SS-0890.wav"]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(String::from_utf8(output.stdout.clone()).unwrap().trim(), SAMPLES[2].1);
+}

@@ -1,0 +1,89 @@
+//! The seam where the encoder's arithmetic may go elsewhere: linear layers, attention, layer norm.
+//!
+//! Weights are prepared once (packed, converted, made resident) and come back as an opaque [`Prepared`].
+
+mod candle;
+mod cpu;
+
+use std::any::Any;
+
+use candle_core::Tensor;
+
+pub use candle::CandleAccelerator;
+pub use cpu::CpuAccelerator;
+
+use crate::Result;
+use crate::checkpoint::Weight;
+
+/// A weight as one accelerator wants it; only the accelerator that made it can read it.
+pub struct Prepared {
+    /// Outputs.
+    pub outputs: usize,
+    /// Inputs.
+    pub inputs: usize,
+    payload: Box<dyn Any + Send + Sync>,
+}
+
+impl Prepared {
+    /// Wraps an accelerator's own form of a weight `[outputs, inputs]`.
+    pub fn new<T: Any + Send + Sync>(outputs: usize, inputs: usize, payload: T) -> Self {
+        Self { outputs, inputs, payload: Box::new(payload) }
+    }
+
+    /// The accelerator's own form.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] if another accelerator made it.
+    pub fn payload<T: Any>(&self) -> Result<&T> {
+        self.payload
+            .downcast_ref()
+            .ok_or_else(|| crate::Error::Shape("a weight was prepared by another accelerator".into()))
+    }
+}
+
+/// What is fused after `x Wᵀ + b`.
+#[derive(Clone, Copy, Debug)]
+pub enum Epilogue<'a> {
+    /// Nothing.
+    None,
+    /// The erf GELU.
+    Gelu,
+    /// Adds this tensor `[frames, outputs]`.
+    Residual(&'a Tensor),
+}
+
+/// Where the encoder computes. All tensors are f32, contiguous, on candle's CPU device.
+pub trait Accelerator: Send + Sync {
+    /// Short name for receipts: `candle`, `cpu`, `npu`.
+    fn name(&self) -> &'static str;
+
+    /// Prepares a linear layer `[out, in]` with its bias `[out]`.
+    ///
+    /// # Errors
+    /// If the bias does not fit, or the device has no room.
+    fn prepare(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared>;
+
+    /// `x Wᵀ + b` and the epilogue: `[frames, in]` ▸ `[frames, out]`.
+    ///
+    /// # Errors
+    /// If shapes do not fit, or the device fails and may not fall back.
+    fn linear(&self, x: &Tensor, weight: &Prepared, epilogue: Epilogue<'_>) -> Result<Tensor>;
+
+    /// Unmasked self-attention, softmax(q kᵀ / √head_dim) v: three `[frames, d_model]` ▸ `[frames, d_model]`.
+    ///
+    /// # Errors
+    /// As [`Self::linear`].
+    fn attention(&self, q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor>;
+
+    /// Layer norm over the last dimension, ε = 1e-5, in f32: `[frames, d_model]` ▸ the same.
+    ///
+    /// # Errors
+    /// As [`Self::linear`].
+    fn layer_norm(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        // candle's fused layer norm takes the variance in one pass, which cancels where the mean is large.
+        Ok(candle_nn::ops::layer_norm_slow(x, weight, bias, LAYER_NORM_EPS)?)
+    }
+}
+
+/// ε of every layer norm in Whisper (torch's default).
+pub const LAYER_NORM_EPS: f32 = 1e-5;
