@@ -31,13 +31,14 @@ pub fn run<E: Engine>(
     if let Some(files) = &settings.files
         && let Err(error) = fs::create_dir_all(&files.folder)
     {
-        screen.error(&Error::new(
+        let error = Error::new(
             ErrorKind::Output,
             format!("cannot make the folder {}", files.folder.display()),
             error.to_string(),
             "choose another folder with -o",
-        ));
-        return Exit::Usage;
+        );
+        screen.error(&error);
+        return error.kind().into();
     }
     let mut tally = Tally::default();
     let jobs = readable(settings, screen, &mut tally);

@@ -50,10 +50,8 @@ pub(super) fn number(text: &str) -> Parsed<f64> {
 
 /// A finite number of at least 0.
 pub(super) fn not_negative(text: &str) -> Parsed<f64> {
-    number(text)?
-        .ge(&0.0)
-        .then(|| number(text))
-        .unwrap_or_else(|| Err("the number must not be below 0".into()))
+    let value = number(text)?;
+    if value >= 0.0 { Ok(value) } else { Err("the number must not be below 0".into()) }
 }
 
 /// A finite number, or None.

@@ -115,8 +115,10 @@ fn answer(mut stream: TcpStream, behaviour: &Behaviour, log: &Log) -> std::io::R
         }
     }
     log.lock().unwrap().push((path.clone(), range.clone()));
-    while behaviour.hang {
-        thread::park();
+    if behaviour.hang {
+        loop {
+            thread::park();
+        }
     }
     if let Some(status) = behaviour.refuse {
         return respond(&mut stream, status, "", b"no");

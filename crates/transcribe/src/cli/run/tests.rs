@@ -319,3 +319,11 @@ fn settings_reach_the_engine() {
     );
     assert_eq!(Show::default().text, Text::Plain);
 }
+
+#[test]
+fn a_folder_that_cannot_be_made_stops_the_run() {
+    let place = Place::new();
+    let ran = place.run("@a.wav -o @b.wav/out -f txt");
+    assert_eq!((ran.exit, place.engine.seen.borrow().len()), (Exit::SomeFailed, 0));
+    assert!(ran.err.starts_with("error: cannot make the folder @b.wav/out: "), "{}", ran.err);
+}
