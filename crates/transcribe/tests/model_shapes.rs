@@ -2,64 +2,47 @@
 //! sizes, the three vocabularies, unequal depths, every storage of the weights.
 //!
 //! `random_model` says where the weights and the expected values come from.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod random_model;
 
 use std::path::Path;
 
 use random_model::{Decoded, NAMES, RandomModel, Storage};
-use transcribe::Result;
-use transcribe::decoding::{DecodingOptions, DecodingResult, Inference};
-use transcribe::speech_model::{Alignment, SpeechModel};
-use transcribe::tokenizer::Tokenizer;
-use whisper_encoder::{AudioFeatures, Config, LogMel};
+use transcribe::decoding::{self, DecodingOptions, DecodingResult, WindowDecoder};
+use transcribe::model::{self, ModelSource, OpenOptions, WhisperModel};
+use transcribe::speech_model::SpeechModel;
+use whisper_encoder::{AudioFeatures, Device, LogMel, Precision};
 
 // ---- The engine under test: the only lines that know its constructors. ---------------------------------------------
 
 /// Opens a model's folder on the CPU in f32.
-fn open_model(_folder: &Path) -> impl SpeechModel + use<> {
-    ENGINE_MISSING
+fn open_model(folder: &Path) -> impl SpeechModel + use<> {
+    open(folder)
+}
+
+fn open(folder: &Path) -> WhisperModel {
+    let files = model::folder::open(folder, "random", ModelSource::Path).unwrap();
+    let options = OpenOptions { device: Device::Cpu, precision: Precision::F32, ..OpenOptions::default() };
+    model::open(&files, &options).unwrap()
 }
 
 /// The encoder alone.
-fn encoder_output(_folder: &Path, _window: &LogMel) -> AudioFeatures {
-    unimplemented!("fill in with the encoder's constructor")
+fn encoder_output(folder: &Path, window: &LogMel) -> AudioFeatures {
+    open(folder).features(window).unwrap()
 }
 
 /// One window through the decoding policy.
-fn decode<M: SpeechModel>(_model: &M, _audio: &M::Audio, _options: &DecodingOptions) -> DecodingResult {
-    // WindowDecoder::new(model.tokenizer(), model.config()).unwrap()
-    //     .decode(&mut *model.inference(audio).unwrap(), options).unwrap()
-    unimplemented!("fill in with the decoding policy")
+fn decode<M: SpeechModel>(model: &M, audio: &M::Audio, options: &DecodingOptions) -> DecodingResult {
+    let decoder = WindowDecoder::new(model.tokenizer(), model.config()).unwrap();
+    decoder.decode(&mut *model.inference(audio).unwrap(), options).unwrap()
 }
 
 /// Codes and probabilities of all languages.
-fn detect_language<M: SpeechModel>(_model: &M, _audio: &M::Audio) -> Vec<(String, f32)> {
-    // detect_language(&mut *model.inference(audio).unwrap(), model.tokenizer()).unwrap().1
-    unimplemented!("fill in with the decoding policy")
-}
-
-/// Stands where the engine will: delete it when `open_model` is filled in.
-const ENGINE_MISSING: EngineMissing = EngineMissing;
-struct EngineMissing;
-impl SpeechModel for EngineMissing {
-    type Audio = ();
-    fn config(&self) -> &Config {
-        unimplemented!("fill in open_model")
-    }
-    fn tokenizer(&self) -> &Tokenizer {
-        unimplemented!("fill in open_model")
-    }
-    fn encode(&self, _: &LogMel) -> Result<()> {
-        unimplemented!("fill in open_model")
-    }
-    fn inference<'a>(&'a self, (): &'a ()) -> Result<Box<dyn Inference + 'a>> {
-        unimplemented!("fill in open_model")
-    }
-    fn align(&self, (): &(), _: &[u32], _: &[u32]) -> Result<Alignment> {
-        unimplemented!("fill in open_model")
-    }
+fn detect_language<M: SpeechModel>(model: &M, audio: &M::Audio) -> Vec<(String, f32)> {
+    let (_, all) =
+        decoding::detect_language(&mut *model.inference(audio).unwrap(), model.tokenizer()).unwrap();
+    all.into_iter().map(|language| (language.code.to_owned(), language.probability)).collect()
 }
 
 // ---- Tests. --------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 //! From a model's files to a model that works: encoder, text decoder, tokenizer.
 
 use cpu_backend::{Context, Level};
-use whisper_encoder::{AudioFeatures, CancelToken, Checkpoint, Config, Device, LogMel, Precision, WhisperEncoder};
+use whisper_encoder::{
+    AudioFeatures, CancelToken, Checkpoint, Config, Device, LogMel, Precision, WhisperEncoder,
+};
 
 use super::ModelFiles;
 use super::alignment_heads::{Head, alignment_heads};
@@ -50,9 +52,8 @@ pub fn open(files: &ModelFiles, options: &OpenOptions) -> Result<WhisperModel> {
     };
     let load_decoder = || TextDecoder::load(&checkpoint, context.clone(), options.precision);
     // Three independent readers of the same files: side by side, so that the first word comes sooner.
-    let (encoder, (decoder, tokenizer)) = rayon::join(load_encoder, || {
-        rayon::join(load_decoder, || Tokenizer::open(&files.folder, config))
-    });
+    let (encoder, (decoder, tokenizer)) =
+        rayon::join(load_encoder, || rayon::join(load_decoder, || Tokenizer::open(&files.folder, config)));
     Ok(WhisperModel {
         encoder: encoder?,
         decoder: decoder?,

@@ -5,21 +5,21 @@ use std::fs;
 
 use safetensors::{Dtype, tensor::TensorView};
 
-pub const N_MELS: usize = 80;
-pub const POSITIONS: usize = 16;
-pub const D_MODEL: usize = 128;
-pub const LAYERS: usize = 2;
+pub(crate) const N_MELS: usize = 80;
+pub(crate) const POSITIONS: usize = 16;
+pub(crate) const D_MODEL: usize = 128;
+pub(crate) const LAYERS: usize = 2;
 const FFN: usize = 256;
 
 /// SplitMix64, as values in −1 … 1.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub fn values(&mut self, len: usize, scale: f32) -> Vec<f32> {
+    pub(crate) fn values(&mut self, len: usize, scale: f32) -> Vec<f32> {
         (0..len).map(|_| self.next() * scale).collect()
     }
 
@@ -34,7 +34,7 @@ impl Random {
 }
 
 /// Writes the encoder's half of a checkpoint to a fresh folder.
-pub fn write() -> tempfile::TempDir {
+pub(crate) fn write() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
         r#"{{"model_type": "whisper", "num_mel_bins": {N_MELS}, "max_source_positions": {POSITIONS},
