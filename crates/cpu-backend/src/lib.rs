@@ -49,6 +49,7 @@ mod error;
 mod kernels;
 mod level;
 mod linear;
+mod pool;
 pub mod reference;
 mod row_ops;
 mod scratch;

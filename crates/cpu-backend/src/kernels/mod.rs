@@ -50,6 +50,7 @@ pub(crate) enum Matrix<'a> {
     F16(&'a [f16]),
     Bf16(&'a [bf16]),
     Bf16Pairs(&'a [bf16]),
+    /// Every second row counts [`Level::odd`] times: the other factor must be that much smaller there.
     I8Quads(&'a [i8]),
 }
 
@@ -69,6 +70,19 @@ impl Matrix<'_> {
 }
 
 impl Level {
+    /// How many times every second row of [`Matrix::I8Quads`] counts: a power of two.
+    pub(crate) fn odd(self) -> f32 {
+        match self.kind() {
+            LevelKind::Portable => portable::ODD,
+            #[cfg(target_arch = "x86_64")]
+            LevelKind::Avx2 => avx2::ODD,
+            #[cfg(target_arch = "x86_64")]
+            LevelKind::Avx512 => avx512::ODD,
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => 1.0,
+        }
+    }
+
     /// `out[r][..columns] = x[r][..k] · w`: `x` at stride `ldx`, `w` with row length `ldw`, `out` at stride `ldo`.
     /// `columns` must be a multiple of 16.
     #[allow(clippy::too_many_arguments)]
