@@ -21,6 +21,7 @@ pub struct Context {
     level: Level,
     pool: Threads,
     threads: usize,
+    f32_activations: bool,
 }
 
 impl Context {
@@ -41,13 +42,13 @@ impl Context {
             Error::new(format!("starting {threads} threads"), e.to_string(), "ask for fewer threads")
         })?;
         let threads = pool.threads();
-        Ok(Self { level, pool: Threads::Own(Arc::new(pool)), threads })
+        Ok(Self { level, pool: Threads::Own(Arc::new(pool)), threads, f32_activations: false })
     }
 
     /// A context that runs everything on the calling thread.
     #[must_use]
     pub fn single(level: Level) -> Self {
-        Self { level, pool: Threads::Caller, threads: 1 }
+        Self { level, pool: Threads::Caller, threads: 1, f32_activations: false }
     }
 
     /// A context on an existing rayon pool, with as many threads as that has. Short operations
@@ -55,13 +56,25 @@ impl Context {
     #[must_use]
     pub fn with_pool(level: Level, pool: Arc<rayon::ThreadPool>) -> Self {
         let threads = pool.current_num_threads();
-        Self { level, pool: Threads::Rayon(pool), threads }
+        Self { level, pool: Threads::Rayon(pool), threads, f32_activations: false }
     }
 
     /// The same threads at another level.
     #[must_use]
     pub fn at(&self, level: Level) -> Self {
         Self { level, ..self.clone() }
+    }
+
+    /// Forbids rounding the activations to bf16. Otherwise products of more than 8 rows with weights kept as bf16 do
+    /// so where the level has bf16 products, which doubles their rate; sums are f32 in any case.
+    #[must_use]
+    pub fn with_f32_activations(self) -> Self {
+        Self { f32_activations: true, ..self }
+    }
+
+    /// Whether products of many rows with bf16 weights round the activations to bf16.
+    pub(crate) fn bf16_products(&self) -> bool {
+        self.level.has_bf16() && !self.f32_activations
     }
 
     /// The level.

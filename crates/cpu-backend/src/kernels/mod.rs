@@ -133,6 +133,38 @@ impl Level {
         dispatch!(self, tile_f32(a.as_ptr(), b.as_ptr(), ldb, k, c.as_mut_ptr(), ldc, accumulate));
     }
 
+    /// `c[12][32] (+)= a[12][2·pairs] · b[2·pairs][32]` in bf16: `a` as [`Level::narrow`] writes it, at a stride of
+    /// [`A_STRIDE`] pairs. Only for levels that have bf16 products.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn tile_bf16(self, a: &[f32], b: &[bf16], pairs: usize, c: &mut Block, accumulate: bool) {
+        assert!(self.has_bf16(), "{self} has no bf16 products");
+        assert!(pairs <= A_STRIDE && a.len() >= (TILE_ROWS - 1) * A_STRIDE + pairs);
+        assert!(b.len() >= pairs * 2 * PANEL);
+        assert!(c.rows() == TILE_ROWS && c.columns() == PANEL);
+        let ldc = c.stride();
+        // SAFETY: the bounds were checked; `has_bf16` is only set with AVX-512 and its BF16 instructions.
+        unsafe { avx512::tile_bf16(a.as_ptr(), b.as_ptr(), pairs, c.as_mut_ptr(), ldc, accumulate) }
+    }
+
+    /// Rounds `x` to bf16, written as pairs over the places of `out`, padded with zeros.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn narrow(self, x: &[f32], out: &mut [f32]) {
+        assert!(self.has_bf16(), "{self} has no bf16 products");
+        assert!(out.len() >= x.len().div_ceil(2));
+        // SAFETY: the bounds were checked; `has_bf16` is only set with AVX-512 and its BF16 instructions.
+        unsafe { avx512::narrow(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len()) }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn tile_bf16(self, _: &[f32], _: &[bf16], _: usize, _: &mut Block, _: bool) {
+        unreachable!("has_bf16 is false on this target");
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn narrow(self, _: &[f32], _: &mut [f32]) {
+        unreachable!("has_bf16 is false on this target");
+    }
+
     /// Widens `k` rows of a panel (f32 panels are used in place and refused here).
     pub(crate) fn widen(self, w: Matrix, k: usize, scale: &[f32; PANEL], out: &mut [f32]) {
         assert!(k.is_multiple_of(4) && w.len() >= k * PANEL && out.len() >= k * PANEL);

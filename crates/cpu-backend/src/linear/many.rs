@@ -4,6 +4,7 @@ use super::{Epilogue, Linear};
 use crate::context::Context;
 use crate::kernels::{A_STRIDE, Block, DEPTH, Disjoint, Matrix, PANEL, TILE_ROWS};
 use crate::scratch;
+use half::bf16;
 use std::ops::Range;
 
 /// Rows that share one reading of the weights: 8 tiles; at depth 256 they are 102 KiB, a part of an L2 cache.
@@ -49,41 +50,49 @@ fn block_of_rows(
 ) {
     let level = ctx.level();
     let (rows, depth) = (out.rows(), layer.packed.depth());
+    let bf16 = layer.storage() == super::Storage::Bf16 && ctx.bf16_products();
+    // A place of the left operand holds one f32 or two bf16.
+    let pass = if bf16 { 2 * DEPTH } else { DEPTH };
     let tiles = rows.div_ceil(TILE_ROWS);
     let first_panel = panels.start;
     scratch::with(tiles * TILE_ROWS * A_STRIDE + DEPTH * PANEL + TILE_ROWS * PANEL, |scratch| {
         let (left, rest) = scratch.split_at_mut(tiles * TILE_ROWS * A_STRIDE);
-        let (right, edge) = rest.split_at_mut(DEPTH * PANEL);
+        let (widened, edge) = rest.split_at_mut(DEPTH * PANEL);
         let mut from = 0;
         loop {
-            let to = (from + DEPTH).min(depth);
-            copy_left(x, layer.inputs, from, to, rows, left);
+            let to = (from + pass).min(depth);
+            copy_left(ctx, x, layer.inputs, from..to, rows, bf16, left);
             let accumulate = from > 0 || epilogue == Epilogue::Residual;
             for panel in panels.clone() {
                 let column = (panel - first_panel) * PANEL;
                 let width = PANEL.min(out.columns() - column);
                 let matrix = layer.packed.panel(panel, from, to);
-                let weights = match matrix {
-                    Matrix::F32(w) => w,
+                let right = match matrix {
+                    Matrix::F32(w) => Right::F32(w),
+                    Matrix::Bf16Pairs(w) if bf16 => Right::Bf16(w),
                     _ => {
                         level.widen(
                             matrix,
                             to - from,
                             layer.packed.scale(panel).unwrap_or(&[1.0; PANEL]),
-                            right,
+                            widened,
                         );
-                        &*right
+                        Right::F32(widened)
                     }
+                };
+                let product = |left: &[f32], target: &mut Block, accumulate: bool| match right {
+                    Right::F32(w) => level.tile(left, w, PANEL, to - from, target, accumulate),
+                    Right::Bf16(w) => level.tile_bf16(left, w, (to - from) / 2, target, accumulate),
                 };
                 for tile in 0..tiles {
                     let left = &left[tile * TILE_ROWS * A_STRIDE..];
                     let height = TILE_ROWS.min(rows - tile * TILE_ROWS);
                     let mut target = out.within(tile * TILE_ROWS, height, column, width);
                     if height == TILE_ROWS && width == PANEL {
-                        level.tile(left, weights, PANEL, to - from, &mut target, accumulate);
+                        product(left, &mut target, accumulate);
                     } else {
                         let mut whole = Block::of(edge, PANEL, TILE_ROWS, PANEL);
-                        level.tile(left, weights, PANEL, to - from, &mut whole, false);
+                        product(left, &mut whole, false);
                         merge(&mut target, &mut whole, accumulate);
                     }
                     if to == depth {
@@ -99,15 +108,36 @@ fn block_of_rows(
     });
 }
 
-/// Depths `from..to` of every row at stride [`A_STRIDE`]; what lies beyond the inputs or the rows is zero.
-fn copy_left(x: &[f32], inputs: usize, from: usize, to: usize, rows: usize, left: &mut [f32]) {
-    let end = to.min(inputs);
-    for (row, to_row) in left.chunks_exact_mut(A_STRIDE).enumerate() {
-        if row < rows {
-            to_row[..end - from].copy_from_slice(&x[row * inputs + from..row * inputs + end]);
-            to_row[end - from..to - from].fill(0.0);
+/// The weights of one pass over one panel.
+enum Right<'a> {
+    F32(&'a [f32]),
+    Bf16(&'a [bf16]),
+}
+
+/// The depths `range` of every row at stride [`A_STRIDE`]; what lies beyond the inputs or the rows is zero.
+fn copy_left(
+    ctx: &Context,
+    x: &[f32],
+    inputs: usize,
+    range: Range<usize>,
+    rows: usize,
+    bf16: bool,
+    left: &mut [f32],
+) {
+    let places = if bf16 { range.len() / 2 } else { range.len() };
+    let end = range.end.min(inputs);
+    for (row, to) in left.chunks_exact_mut(A_STRIDE).enumerate() {
+        let to = &mut to[..places];
+        if row >= rows {
+            to.fill(0.0);
+            continue;
+        }
+        let from = &x[row * inputs + range.start..row * inputs + end];
+        if bf16 {
+            ctx.level().narrow(from, to);
         } else {
-            to_row[..to - from].fill(0.0);
+            to[..from.len()].copy_from_slice(from);
+            to[from.len()..].fill(0.0);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The kernels for AVX-512: 16 lanes, a register block of 12 rows × 32 columns (24 of 32 registers).
 
 mod lanes;
+mod pairs;
+
+pub(crate) use pairs::{narrow, tile_bf16};
 
 crate::kernels::instantiate::instantiate!(
     lanes::Avx512, tile 12 x 2,
