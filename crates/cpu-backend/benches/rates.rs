@@ -174,6 +174,14 @@ fn main() {
                 bench.linear(&ctx, storage, 1500, inputs, outputs, epilogue);
             }
         }
+        if level.has_vnni() {
+            println!("int8 activations:");
+            let ctx = ctx.clone().with_int8_activations();
+            for (inputs, outputs) in [(512, 512), (512, 2048), (2048, 512)] {
+                bench.linear(&ctx, Storage::Int8, 96, inputs, outputs, Epilogue::None);
+                bench.linear(&ctx, Storage::Int8, 1500, inputs, outputs, Epilogue::None);
+            }
+        }
         bench.others(&ctx);
     }
     for (inputs, outputs) in [(512, 512), (512, 2048), (2048, 512)] {

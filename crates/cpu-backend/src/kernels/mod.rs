@@ -155,6 +155,60 @@ impl Level {
         unsafe { avx512::narrow(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len()) }
     }
 
+    /// `c[12][32] (+)= row_scale · column_scale · Σ a·b` in 8 bits: `a` as [`Level::quantise`] writes it, at a stride of
+    /// [`A_STRIDE`] quads. Only for levels that have VNNI.
+    #[cfg(target_arch = "x86_64")]
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn tile_i8(
+        self,
+        a: &[f32],
+        row_scale: &[f32; TILE_ROWS],
+        b: &[i8],
+        quads: usize,
+        column_scale: &[f32; PANEL],
+        c: &mut Block,
+        accumulate: bool,
+    ) {
+        assert!(self.has_vnni(), "{self} has no integer products");
+        assert!(quads <= A_STRIDE && a.len() >= (TILE_ROWS - 1) * A_STRIDE + quads);
+        assert!(b.len() >= quads * 4 * PANEL);
+        assert!(c.rows() == TILE_ROWS && c.columns() == PANEL);
+        let (ldc, rows, columns) = (c.stride(), row_scale.as_ptr(), column_scale.as_ptr());
+        // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512 and its VNNI instructions.
+        unsafe {
+            avx512::tile_i8(a.as_ptr(), rows, b.as_ptr(), quads, columns, c.as_mut_ptr(), ldc, accumulate)
+        }
+    }
+
+    /// Rounds `x` / `scale` to whole numbers, written as quads over the places of `out`, padded with zeros.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn quantise(self, x: &[f32], scale: f32, out: &mut [f32]) {
+        assert!(self.has_vnni(), "{self} has no integer products");
+        assert!(out.len() >= x.len().div_ceil(4));
+        // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512 and its VNNI instructions.
+        unsafe { avx512::quantise(x.as_ptr(), x.len(), scale, out.as_mut_ptr(), out.len()) }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn tile_i8(
+        self,
+        _: &[f32],
+        _: &[f32; TILE_ROWS],
+        _: &[i8],
+        _: usize,
+        _: &[f32; PANEL],
+        _: &mut Block,
+        _: bool,
+    ) {
+        unreachable!("has_vnni is false on this target");
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn quantise(self, _: &[f32], _: f32, _: &mut [f32]) {
+        unreachable!("has_vnni is false on this target");
+    }
+
     #[cfg(not(target_arch = "x86_64"))]
     pub(crate) fn tile_bf16(self, _: &[f32], _: &[bf16], _: usize, _: &mut Block, _: bool) {
         unreachable!("has_bf16 is false on this target");

@@ -1,6 +1,6 @@
 //! Many rows: tiles of 12 × 32 over blocks of rows, with the bias and GELU applied while a block is in cache.
 
-use super::{Epilogue, Linear};
+use super::{Epilogue, Linear, Storage};
 use crate::context::Context;
 use crate::kernels::{A_STRIDE, Block, DEPTH, Disjoint, Matrix, PANEL, TILE_ROWS};
 use crate::scratch;
@@ -50,9 +50,18 @@ fn block_of_rows(
 ) {
     let level = ctx.level();
     let (rows, depth) = (out.rows(), layer.packed.depth());
-    let bf16 = layer.storage() == super::Storage::Bf16 && ctx.bf16_products();
-    // A place of the left operand holds one f32 or two bf16.
-    let pass = if bf16 { 2 * DEPTH } else { DEPTH };
+    let left_kind = match layer.storage() {
+        Storage::Bf16 if ctx.bf16_products() => Left::Bf16,
+        Storage::Int8 if ctx.int8_products() => Left::Int8,
+        _ => Left::F32,
+    };
+    let pass = DEPTH * left_kind.per_place();
+    let mut row_scales = [0.0; BLOCK_ROWS];
+    if left_kind == Left::Int8 {
+        for (row, scale) in row_scales[..rows].iter_mut().enumerate() {
+            *scale = row_scale(&x[row * layer.inputs..(row + 1) * layer.inputs]);
+        }
+    }
     let tiles = rows.div_ceil(TILE_ROWS);
     let first_panel = panels.start;
     scratch::with(tiles * TILE_ROWS * A_STRIDE + DEPTH * PANEL + TILE_ROWS * PANEL, |scratch| {
@@ -61,7 +70,7 @@ fn block_of_rows(
         let mut from = 0;
         loop {
             let to = (from + pass).min(depth);
-            copy_left(ctx, x, layer.inputs, from..to, rows, bf16, left);
+            copy_left(ctx, x, layer.inputs, from..to, &row_scales[..rows], left_kind, left);
             let accumulate = from > 0 || epilogue == Epilogue::Residual;
             for panel in panels.clone() {
                 let column = (panel - first_panel) * PANEL;
@@ -69,7 +78,8 @@ fn block_of_rows(
                 let matrix = layer.packed.panel(panel, from, to);
                 let right = match matrix {
                     Matrix::F32(w) => Right::F32(w),
-                    Matrix::Bf16Pairs(w) if bf16 => Right::Bf16(w),
+                    Matrix::Bf16Pairs(w) if left_kind == Left::Bf16 => Right::Bf16(w),
+                    Matrix::I8Quads(w) if left_kind == Left::Int8 => Right::Int8(w),
                     _ => {
                         level.widen(
                             matrix,
@@ -80,19 +90,24 @@ fn block_of_rows(
                         Right::F32(widened)
                     }
                 };
-                let product = |left: &[f32], target: &mut Block, accumulate: bool| match right {
+                let column_scale = layer.packed.scale(panel).unwrap_or(&[1.0; PANEL]);
+                let product = |tile: usize, left: &[f32], target: &mut Block, accumulate: bool| match right {
                     Right::F32(w) => level.tile(left, w, PANEL, to - from, target, accumulate),
                     Right::Bf16(w) => level.tile_bf16(left, w, (to - from) / 2, target, accumulate),
+                    Right::Int8(w) => {
+                        let rows = row_scales[tile * TILE_ROWS..].first_chunk().unwrap_or(&[0.0; TILE_ROWS]);
+                        level.tile_i8(left, rows, w, (to - from) / 4, column_scale, target, accumulate);
+                    }
                 };
                 for tile in 0..tiles {
                     let left = &left[tile * TILE_ROWS * A_STRIDE..];
                     let height = TILE_ROWS.min(rows - tile * TILE_ROWS);
                     let mut target = out.within(tile * TILE_ROWS, height, column, width);
                     if height == TILE_ROWS && width == PANEL {
-                        product(left, &mut target, accumulate);
+                        product(tile, left, &mut target, accumulate);
                     } else {
                         let mut whole = Block::of(edge, PANEL, TILE_ROWS, PANEL);
-                        product(left, &mut whole, false);
+                        product(tile, left, &mut whole, false);
                         merge(&mut target, &mut whole, accumulate);
                     }
                     if to == depth {
@@ -112,6 +127,34 @@ fn block_of_rows(
 enum Right<'a> {
     F32(&'a [f32]),
     Bf16(&'a [bf16]),
+    Int8(&'a [i8]),
+}
+
+/// What the left operand is rounded to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    F32,
+    Bf16,
+    Int8,
+}
+
+impl Left {
+    /// Numbers in the place of one f32.
+    fn per_place(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+            Self::Int8 => 4,
+        }
+    }
+}
+
+/// max|row| / 127; NaN when the row holds what is not finite, so that the result does too.
+fn row_scale(row: &[f32]) -> f32 {
+    let most = row.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+    // A sum with NaN in it is NaN, and so is one of infinities times zero.
+    let poison: f32 = row.iter().map(|v| v * 0.0).sum();
+    most / 127.0 + poison
 }
 
 /// The depths `range` of every row at stride [`A_STRIDE`]; what lies beyond the inputs or the rows is zero.
@@ -120,24 +163,26 @@ fn copy_left(
     x: &[f32],
     inputs: usize,
     range: Range<usize>,
-    rows: usize,
-    bf16: bool,
+    row_scales: &[f32],
+    kind: Left,
     left: &mut [f32],
 ) {
-    let places = if bf16 { range.len() / 2 } else { range.len() };
+    let places = range.len() / kind.per_place();
     let end = range.end.min(inputs);
     for (row, to) in left.chunks_exact_mut(A_STRIDE).enumerate() {
         let to = &mut to[..places];
-        if row >= rows {
+        let Some(&scale) = row_scales.get(row) else {
             to.fill(0.0);
             continue;
-        }
+        };
         let from = &x[row * inputs + range.start..row * inputs + end];
-        if bf16 {
-            ctx.level().narrow(from, to);
-        } else {
-            to[..from.len()].copy_from_slice(from);
-            to[from.len()..].fill(0.0);
+        match kind {
+            Left::Bf16 => ctx.level().narrow(from, to),
+            Left::Int8 => ctx.level().quantise(from, scale, to),
+            Left::F32 => {
+                to[..from.len()].copy_from_slice(from);
+                to[from.len()..].fill(0.0);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every level this machine has, on every edge shape, against the f64 oracle with derived bounds.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod agreement;
 mod attention;
 mod linear;
 mod rows;

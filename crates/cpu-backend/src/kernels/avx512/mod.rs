@@ -2,8 +2,10 @@
 
 mod lanes;
 mod pairs;
+mod quads;
 
 pub(crate) use pairs::{narrow, tile_bf16};
+pub(crate) use quads::{quantise, tile_i8};
 
 crate::kernels::instantiate::instantiate!(
     lanes::Avx512, tile 12 x 2,
