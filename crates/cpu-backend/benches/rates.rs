@@ -15,18 +15,18 @@ fn numbers(n: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Best and median seconds of `runs` calls, after one to warm up.
+/// Best and median seconds of up to `runs` calls within two seconds, after one to warm up.
 fn time(runs: usize, mut f: impl FnMut()) -> (f64, f64) {
     f();
-    let mut seconds: Vec<f64> = (0..runs)
-        .map(|_| {
-            let start = Instant::now();
-            f();
-            start.elapsed().as_secs_f64()
-        })
-        .collect();
+    let begin = Instant::now();
+    let mut seconds = Vec::new();
+    while seconds.is_empty() || (seconds.len() < runs && begin.elapsed().as_secs_f64() < 2.0) {
+        let start = Instant::now();
+        f();
+        seconds.push(start.elapsed().as_secs_f64());
+    }
     seconds.sort_by(f64::total_cmp);
-    (seconds[0], seconds[runs / 2])
+    (seconds[0], seconds[seconds.len() / 2])
 }
 
 fn report(what: &str, (best, median): (f64, f64), work: f64, unit: &str) {
@@ -170,7 +170,16 @@ fn main() {
             for (inputs, outputs, epilogue) in
                 [(512, 512, Epilogue::None), (512, 2048, Epilogue::Gelu), (2048, 512, Epilogue::Residual)]
             {
+                bench.linear(&ctx, storage, 96, inputs, outputs, epilogue);
                 bench.linear(&ctx, storage, 1500, inputs, outputs, epilogue);
+            }
+        }
+        if level.has_vnni() {
+            println!("int8 activations:");
+            let ctx = ctx.clone().with_int8_activations();
+            for (inputs, outputs) in [(512, 512), (512, 2048), (2048, 512)] {
+                bench.linear(&ctx, Storage::Int8, 96, inputs, outputs, Epilogue::None);
+                bench.linear(&ctx, Storage::Int8, 1500, inputs, outputs, Epilogue::None);
             }
         }
         bench.others(&ctx);

@@ -2,20 +2,41 @@
 
 use crate::error::Error;
 use crate::level::Level;
+use crate::pool::Pool;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::fmt;
 use std::sync::Arc;
+
+/// Who does the work.
+#[derive(Clone)]
+enum Threads {
+    Caller,
+    Own(Arc<Pool>),
+    Rayon(Arc<rayon::ThreadPool>),
+}
+
+/// What products of many rows may round their activations to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Activations {
+    /// bf16 where the weights are.
+    Default,
+    F32,
+    /// int8 where the weights are, bf16 where those are.
+    Int8,
+}
 
 /// A level and the threads that share each operation. Cheap to clone; `Send + Sync`.
 #[derive(Clone)]
 pub struct Context {
     level: Level,
-    pool: Option<Arc<rayon::ThreadPool>>,
+    pool: Threads,
     threads: usize,
+    activations: Activations,
 }
 
 impl Context {
-    /// A context with `threads` threads of its own; 0 means one per available core.
+    /// A context with `threads` threads, the caller of each operation and others of its own; 0 means one per
+    /// available core. The others watch for work up to 100 µs after an operation, then sleep.
     ///
     /// # Errors
     /// When the operating system refuses to start the threads.
@@ -27,33 +48,56 @@ impl Context {
         if threads == 1 {
             return Ok(Self::single(level));
         }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("cpu-backend-{i}"))
-            .build()
-            .map_err(|e| {
-                Error::new(format!("starting {threads} threads"), e.to_string(), "ask for fewer threads")
-            })?;
-        Ok(Self::with_pool(level, Arc::new(pool)))
+        let pool = Pool::new(threads).map_err(|e| {
+            Error::new(format!("starting {threads} threads"), e.to_string(), "ask for fewer threads")
+        })?;
+        let threads = pool.threads();
+        Ok(Self { level, pool: Threads::Own(Arc::new(pool)), threads, activations: Activations::Default })
     }
 
     /// A context that runs everything on the calling thread.
     #[must_use]
     pub fn single(level: Level) -> Self {
-        Self { level, pool: None, threads: 1 }
+        Self { level, pool: Threads::Caller, threads: 1, activations: Activations::Default }
     }
 
-    /// A context on an existing rayon pool, with as many threads as that has.
+    /// A context on an existing rayon pool, with as many threads as that has. Short operations
+    /// (a decoding step) pay more for their coordination than with [`Context::new`].
     #[must_use]
     pub fn with_pool(level: Level, pool: Arc<rayon::ThreadPool>) -> Self {
         let threads = pool.current_num_threads();
-        Self { level, pool: Some(pool), threads }
+        Self { level, pool: Threads::Rayon(pool), threads, activations: Activations::Default }
     }
 
     /// The same threads at another level.
     #[must_use]
     pub fn at(&self, level: Level) -> Self {
         Self { level, ..self.clone() }
+    }
+
+    /// Forbids rounding the activations to bf16. Otherwise products of more than 8 rows with weights kept as bf16 do
+    /// so where the level has bf16 products, which doubles their rate; sums are f32 in any case.
+    #[must_use]
+    pub fn with_f32_activations(self) -> Self {
+        Self { activations: Activations::F32, ..self }
+    }
+
+    /// Lets products of more than 8 rows with weights kept as int8 round the activations to 8 bits too, with one
+    /// scale per row (max|row| / 127), where the level has VNNI. About twice the rate of bf16 products, and a loss
+    /// of accuracy that grows with the outliers of a row: never the default.
+    #[must_use]
+    pub fn with_int8_activations(self) -> Self {
+        Self { activations: Activations::Int8, ..self }
+    }
+
+    /// Whether products of many rows with int8 weights round the activations to int8.
+    pub(crate) fn int8_products(&self) -> bool {
+        self.level.has_vnni() && self.activations == Activations::Int8
+    }
+
+    /// Whether products of many rows with bf16 weights round the activations to bf16.
+    pub(crate) fn bf16_products(&self) -> bool {
+        self.level.has_bf16() && self.activations != Activations::F32
     }
 
     /// The level.
@@ -71,7 +115,8 @@ impl Context {
     /// Calls `task(0..tasks)`, each once, on the pool's threads; returns when all are done.
     pub(crate) fn run(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
         match &self.pool {
-            Some(pool) if tasks > 1 => pool.install(|| (0..tasks).into_par_iter().for_each(&task)),
+            Threads::Own(pool) => pool.run(tasks, &task),
+            Threads::Rayon(pool) if tasks > 1 => pool.install(|| (0..tasks).into_par_iter().for_each(&task)),
             _ => (0..tasks).for_each(task),
         }
     }

@@ -14,7 +14,8 @@
 //! | what is right | [`reference`](mod@reference): the same in f64, naively; tests hold every level to it |
 //!
 //! Sums are in f32 in an order that depends on the level and on the count of rows, so results differ between
-//! levels by rounding, and by nothing else. The count of threads changes nothing. Operations take their working
+//! levels by rounding, and by nothing else; where levels have narrower products, [`Linear::forward`] says when
+//! activations are rounded for them. The count of threads changes nothing. Operations take their working
 //! memory once per thread and keep it: the steady state allocates nothing.
 //!
 //! Lengths that disagree are the caller's mistakes and panic, as indexing does; what may come from a file
@@ -49,6 +50,7 @@ mod error;
 mod kernels;
 mod level;
 mod linear;
+mod pool;
 pub mod reference;
 mod row_ops;
 mod scratch;

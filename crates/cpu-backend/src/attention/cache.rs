@@ -12,7 +12,7 @@ pub enum KvStorage {
     F32,
     /// Rounded to 11 bits (relative error ≤ 2⁻¹¹ within ±65504).
     F16,
-    /// Rounded to 8 bits (relative error ≤ 2⁻⁹).
+    /// Rounded to 8 bits (relative error ≤ 2⁻⁸).
     Bf16,
 }
 

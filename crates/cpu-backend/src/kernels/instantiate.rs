@@ -6,6 +6,9 @@ macro_rules! instantiate {
         use crate::kernels::generic::rows;
         use half::{bf16, f16};
 
+        /// See `generic::simd::Simd::ODD`.
+        pub(crate) const ODD: f32 = <$simd as crate::kernels::generic::simd::Simd>::ODD;
+
         $crate::kernels::instantiate::instantiate!(@few few_rows_f32, PlainF32, f32, $simd, $(#[$enable])*);
         $crate::kernels::instantiate::instantiate!(@few few_rows_f16, PlainF16, f16, $simd, $(#[$enable])*);
         $crate::kernels::instantiate::instantiate!(@few few_rows_bf16, PlainBf16, bf16, $simd, $(#[$enable])*);
@@ -22,7 +25,13 @@ macro_rules! instantiate {
             a: *const f32, b: *const f32, ldb: usize, k: usize, c: *mut f32, ldc: usize, accumulate: bool,
         ) {
             // SAFETY: the contracts are the same.
-            unsafe { matrix::tile::<$simd, $mr, $nv>(a, b, ldb, k, c, ldc, accumulate) }
+            unsafe {
+                if accumulate {
+                    matrix::tile::<$simd, $mr, $nv, true>(a, b, ldb, k, c, ldc);
+                } else {
+                    matrix::tile::<$simd, $mr, $nv, false>(a, b, ldb, k, c, ldc);
+                }
+            }
         }
 
         /// # Safety

@@ -50,6 +50,7 @@ pub(crate) enum Matrix<'a> {
     F16(&'a [f16]),
     Bf16(&'a [bf16]),
     Bf16Pairs(&'a [bf16]),
+    /// Every second row counts [`Level::odd`] times: the other factor must be that much smaller there.
     I8Quads(&'a [i8]),
 }
 
@@ -69,6 +70,19 @@ impl Matrix<'_> {
 }
 
 impl Level {
+    /// How many times every second row of [`Matrix::I8Quads`] counts: a power of two.
+    pub(crate) fn odd(self) -> f32 {
+        match self.kind() {
+            LevelKind::Portable => portable::ODD,
+            #[cfg(target_arch = "x86_64")]
+            LevelKind::Avx2 => avx2::ODD,
+            #[cfg(target_arch = "x86_64")]
+            LevelKind::Avx512 => avx512::ODD,
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => 1.0,
+        }
+    }
+
     /// `out[r][..columns] = x[r][..k] · w`: `x` at stride `ldx`, `w` with row length `ldw`, `out` at stride `ldo`.
     /// `columns` must be a multiple of 16.
     #[allow(clippy::too_many_arguments)]
@@ -117,6 +131,92 @@ impl Level {
         assert!(c.rows() == TILE_ROWS && c.columns() == PANEL);
         let ldc = c.stride();
         dispatch!(self, tile_f32(a.as_ptr(), b.as_ptr(), ldb, k, c.as_mut_ptr(), ldc, accumulate));
+    }
+
+    /// `c[12][32] (+)= a[12][2·pairs] · b[2·pairs][32]` in bf16: `a` as [`Level::narrow`] writes it, at a stride of
+    /// [`A_STRIDE`] pairs. Only for levels that have bf16 products.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn tile_bf16(self, a: &[f32], b: &[bf16], pairs: usize, c: &mut Block, accumulate: bool) {
+        assert!(self.has_bf16(), "{self} has no bf16 products");
+        assert!(pairs <= A_STRIDE && a.len() >= (TILE_ROWS - 1) * A_STRIDE + pairs);
+        assert!(b.len() >= pairs * 2 * PANEL);
+        assert!(c.rows() == TILE_ROWS && c.columns() == PANEL);
+        let ldc = c.stride();
+        // SAFETY: the bounds were checked; `has_bf16` is only set with AVX-512 and its BF16 instructions.
+        unsafe { avx512::tile_bf16(a.as_ptr(), b.as_ptr(), pairs, c.as_mut_ptr(), ldc, accumulate) }
+    }
+
+    /// Rounds `x` to bf16, written as pairs over the places of `out`, padded with zeros.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn narrow(self, x: &[f32], out: &mut [f32]) {
+        assert!(self.has_bf16(), "{self} has no bf16 products");
+        assert!(out.len() >= x.len().div_ceil(2));
+        // SAFETY: the bounds were checked; `has_bf16` is only set with AVX-512 and its BF16 instructions.
+        unsafe { avx512::narrow(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len()) }
+    }
+
+    /// `c[12][32] (+)= row_scale · column_scale · Σ a·b` in 8 bits: `a` as [`Level::quantise`] writes it, at a stride of
+    /// [`A_STRIDE`] quads. Only for levels that have VNNI.
+    #[cfg(target_arch = "x86_64")]
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn tile_i8(
+        self,
+        a: &[f32],
+        row_scale: &[f32; TILE_ROWS],
+        b: &[i8],
+        quads: usize,
+        column_scale: &[f32; PANEL],
+        c: &mut Block,
+        accumulate: bool,
+    ) {
+        assert!(self.has_vnni(), "{self} has no integer products");
+        assert!(quads <= A_STRIDE && a.len() >= (TILE_ROWS - 1) * A_STRIDE + quads);
+        assert!(b.len() >= quads * 4 * PANEL);
+        assert!(c.rows() == TILE_ROWS && c.columns() == PANEL);
+        let (ldc, rows, columns) = (c.stride(), row_scale.as_ptr(), column_scale.as_ptr());
+        // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512 and its VNNI instructions.
+        unsafe {
+            avx512::tile_i8(a.as_ptr(), rows, b.as_ptr(), quads, columns, c.as_mut_ptr(), ldc, accumulate)
+        }
+    }
+
+    /// Rounds `x` / `scale` to whole numbers, written as quads over the places of `out`, padded with zeros.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn quantise(self, x: &[f32], scale: f32, out: &mut [f32]) {
+        assert!(self.has_vnni(), "{self} has no integer products");
+        assert!(out.len() >= x.len().div_ceil(4));
+        // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512 and its VNNI instructions.
+        unsafe { avx512::quantise(x.as_ptr(), x.len(), scale, out.as_mut_ptr(), out.len()) }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn tile_i8(
+        self,
+        _: &[f32],
+        _: &[f32; TILE_ROWS],
+        _: &[i8],
+        _: usize,
+        _: &[f32; PANEL],
+        _: &mut Block,
+        _: bool,
+    ) {
+        unreachable!("has_vnni is false on this target");
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn quantise(self, _: &[f32], _: f32, _: &mut [f32]) {
+        unreachable!("has_vnni is false on this target");
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn tile_bf16(self, _: &[f32], _: &[bf16], _: usize, _: &mut Block, _: bool) {
+        unreachable!("has_bf16 is false on this target");
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn narrow(self, _: &[f32], _: &mut [f32]) {
+        unreachable!("has_bf16 is false on this target");
     }
 
     /// Widens `k` rows of a panel (f32 panels are used in place and refused here).

@@ -17,22 +17,27 @@ pub(super) fn forward(
     epilogue: Epilogue,
 ) {
     let depth = layer.packed.depth();
-    if depth == layer.inputs {
+    let odd = if layer.storage() == super::Storage::Int8 { ctx.level().odd() } else { 1.0 };
+    if depth == layer.inputs && odd == 1.0 {
         stream(layer, ctx, x, rows, y, epilogue);
-    } else {
-        scratch::with(rows * depth, |padded| {
-            padded.fill(0.0);
-            if layer.inputs > 0 {
-                for (to, from) in padded.chunks_exact_mut(depth).zip(x.chunks_exact(layer.inputs)) {
-                    to[..layer.inputs].copy_from_slice(from);
-                }
-            }
-            stream(layer, ctx, padded, rows, y, epilogue);
-        });
+        return;
     }
+    scratch::with(rows * depth, |padded| {
+        padded.fill(0.0);
+        if layer.inputs > 0 {
+            for (to, from) in padded.chunks_exact_mut(depth).zip(x.chunks_exact(layer.inputs)) {
+                to[..layer.inputs].copy_from_slice(from);
+            }
+        }
+        if odd != 1.0 {
+            let inverse = 1.0 / odd;
+            padded.chunks_exact_mut(2).for_each(|pair| pair[1] *= inverse);
+        }
+        stream(layer, ctx, padded, rows, y, epilogue);
+    });
 }
 
-/// `x` is `[rows, depth]`, padded.
+/// `x` is `[rows, depth]`, padded, and smaller where the layout wants it.
 fn stream(layer: &Linear, ctx: &Context, x: &[f32], rows: usize, y: &mut [f32], epilogue: Epilogue) {
     let level = ctx.level();
     let (depth, outputs) = (layer.packed.depth(), layer.outputs);

@@ -36,7 +36,7 @@ pub enum Weights<'a> {
 pub enum Storage {
     /// 4 bytes a weight, exact.
     F32,
-    /// 2 bytes a weight; rounded to nearest, ties to even (relative error ≤ 2⁻⁹).
+    /// 2 bytes a weight; rounded to nearest, ties to even (relative error ≤ 2⁻⁸).
     Bf16,
     /// 1 byte a weight and one scale per output row; rounded to nearest, ties to even, of max|row| / 127.
     Int8,
@@ -128,7 +128,9 @@ impl Linear {
     /// `y = epilogue(x·Wᵀ + b)` for `x` `[rows, in]` and `y` `[rows, out]`, both row-major.
     ///
     /// Up to 8 rows stream the weights once, at the speed of memory; more go through tiles. Both use f32
-    /// activations and f32 sums, so they differ from exact arithmetic on the stored weights by rounding only.
+    /// activations and f32 sums, so they differ from exact arithmetic on the stored weights by rounding only. Two
+    /// exceptions: more than 8 rows times weights kept as bf16, on a level with bf16 products, round the activations
+    /// to bf16 unless [`Context::with_f32_activations`] forbids it; and [`Context::with_int8_activations`] is a wish for the like in 8 bits.
     ///
     /// # Panics
     /// When `x` or `y` does not hold what `rows` says.

@@ -43,8 +43,11 @@ fn check_forward(ctx: &Context, layer: &Linear, bias: &[f32], rows: usize, epilo
         }
     }
     let what = format!("{ctx:?} {:?} {epilogue:?} [{rows}, {inputs}] → {outputs}", layer.storage());
+    // Activations rounded to 8 bits are off by half of 2⁻⁷.
+    let narrow = rows > 8 && layer.storage() == Storage::Bf16 && ctx.bf16_products();
+    let narrowing = if narrow { 1.0 / 256.0 } else { 0.0 };
     check(&what, &y, &want, |i| {
-        let sums = gamma(inputs + 4) * sizes[i] + 1e-30;
+        let sums = (gamma(inputs + 4) * (1.0 + narrowing) + narrowing) * sizes[i] + 1e-30;
         if epilogue == Epilogue::Gelu { 1.13 * sums + 2e-7 * sizes[i].max(1.0) } else { sums }
     });
 }
@@ -86,6 +89,61 @@ fn every_row_count_and_epilogue_over_several_depth_passes() {
             }
         }
     }
+}
+
+/// The rounding of activations must be there where it is said to be, and nowhere else.
+#[test]
+fn bf16_activations_are_rounded_to_nearest_even() {
+    let Some(ctx) = contexts().into_iter().find(Context::bf16_products) else {
+        eprintln!("skipped: this machine has no bf16 products");
+        return;
+    };
+    // Ones in the diagonal give back the activations.
+    let eye: Vec<f32> = (0..70 * 70).map(|i| if i % 71 == 0 { 1.0 } else { 0.0 }).collect();
+    let layer = Linear::new(Weights::F32(&eye), None, 70, 70, Storage::Bf16).unwrap();
+    let x = numbers(1, 12 * 70);
+    let mut y = vec![0.0; 12 * 70];
+    layer.forward(&ctx, &x, 12, &mut y, Epilogue::None);
+    assert!(x.iter().zip(&y).all(|(x, y)| bf16::from_f32(*x).to_f32() == *y));
+    layer.forward(&ctx.with_f32_activations(), &x, 12, &mut y, Epilogue::None);
+    assert_eq!(x, y);
+}
+
+/// Whole activations up to 127 are exact in 8 bits; others are off by at most half a step, max|row| / 254.
+#[test]
+fn int8_activations_are_rounded_to_half_a_step() {
+    let contexts = contexts().into_iter().map(Context::with_int8_activations);
+    let Some(ctx) = contexts.into_iter().find(Context::int8_products) else {
+        eprintln!("skipped: this machine has no integer products");
+        return;
+    };
+    for (rows, inputs, outputs) in [(9, 3, 5), (12, 64, 32), (100, 1030, 70), (25, 2048, 33)] {
+        let layer = layer(outputs, inputs, Storage::Int8, &[]);
+        let w = wide(&stored(&layer));
+        let whole: Vec<f32> = (0..rows * inputs).map(|i| (i * 37 % 255) as f32 - 127.0).collect();
+        let any = numbers(5, rows * inputs);
+        for (x, exact) in [(whole, true), (any, false)] {
+            let mut x = x;
+            x.chunks_exact_mut(inputs).for_each(|row| row[0] = if exact { -127.0 } else { row[0] });
+            let mut y = vec![0.0; rows * outputs];
+            layer.forward(&ctx, &x, rows, &mut y, Epilogue::None);
+            let want = reference::linear(&wide(&x), &w, &[], outputs, inputs);
+            check(&format!("{ctx:?} [{rows}, {inputs}] → {outputs}, exact {exact}"), &y, &want, |i| {
+                let row = &x[i / outputs * inputs..][..inputs];
+                let most = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+                let size: f64 = w[i % outputs * inputs..][..inputs].iter().map(|w| w.abs()).sum();
+                // The scales, their product and the (few) sums of passes round; whole numbers do not.
+                let rounding = 16.0 * super::U * size * f64::from(most);
+                if exact { rounding } else { rounding + size * f64::from(most) / 254.0 }
+            });
+        }
+    }
+    let layer = layer(5, 64, Storage::Int8, &[]);
+    let mut x = vec![1.0; 9 * 64];
+    x[64 + 3] = f32::INFINITY;
+    let mut y = vec![0.0; 9 * 5];
+    layer.forward(&ctx, &x, 9, &mut y, Epilogue::None);
+    assert!(y.iter().enumerate().all(|(i, y)| y.is_nan() == (i / 5 == 1)), "{y:?}");
 }
 
 #[test]

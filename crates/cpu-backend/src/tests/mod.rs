@@ -1,6 +1,7 @@
 //! Every level this machine has, on every edge shape, against the f64 oracle with derived bounds.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod agreement;
 mod attention;
 mod linear;
 mod rows;
@@ -16,14 +17,20 @@ pub(crate) fn gamma(n: usize) -> f64 {
     nu / (1.0 - nu)
 }
 
-/// One and two threads at every level; says what this machine cannot test.
+/// One and two threads at every level, with and without bf16 activations; says what this machine cannot test.
 pub(crate) fn contexts() -> Vec<Context> {
     for kind in LevelKind::ALL {
         if Level::new(kind).is_none() {
             eprintln!("skipped: this machine has no {kind}");
         }
     }
-    let pools = |level| [Context::single(level), Context::new(level, 2).unwrap()];
+    let pools = |level| {
+        [
+            Context::single(level).with_f32_activations(),
+            Context::single(level),
+            Context::new(level, 2).unwrap(),
+        ]
+    };
     Level::available().into_iter().flat_map(pools).collect()
 }
 

@@ -75,6 +75,7 @@ impl Simd for Avx512 {
     unsafe fn load_f16(p: *const f16) -> __m512 {
         intrinsic!(_mm512_cvtph_ps(_mm256_loadu_si256(p.cast())))
     }
+    const ODD: f32 = 256.0;
     #[inline(always)]
     unsafe fn load_bf16_pairs(p: *const bf16) -> [__m512; 2] {
         intrinsic!({
@@ -87,13 +88,36 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn load_i8_quads(p: *const i8) -> [__m512; 4] {
         intrinsic!({
-            let raw = _mm512_loadu_si512(p.cast());
+            let low = _mm512_loadu_si512(p.cast());
+            let high = _mm512_srli_epi32::<16>(low);
             [
-                _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(_mm512_slli_epi32::<24>(raw))),
-                _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(_mm512_slli_epi32::<16>(raw))),
-                _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(_mm512_slli_epi32::<8>(raw))),
-                _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(raw)),
+                widen_byte(low, BYTE[0]),
+                widen_byte(low, BYTE[1]),
+                widen_byte(high, BYTE[0]),
+                widen_byte(high, BYTE[1]),
             ]
         })
     }
+}
+
+/// How bytes become f32 without a conversion instruction, each a flip of bits and an exact subtraction: under the
+/// exponent of 2²³ a byte in the lowest place counts 1, one in the second lowest 256. Flipping its sign bit makes
+/// it w + 128, and the subtraction takes the 2²³ and the 128 (or 256 · 128) off again.
+/// (place, bits to flip, what to subtract) for the two lowest bytes.
+const BYTE: [(u32, u32, f32); 2] =
+    [(0xff, 0x4b00_0080, 8_388_608.0 + 128.0), (0xff00, 0x4b00_8000, 8_388_608.0 + 32_768.0)];
+
+/// One byte of every 32 bits, see [`BYTE`].
+///
+/// # Safety
+/// AVX-512 F.
+#[inline(always)]
+unsafe fn widen_byte(raw: __m512i, (place, flip, minus): (u32, u32, f32)) -> __m512 {
+    intrinsic!({
+        // The truth table of (a and b) xor c.
+        const AND_XOR: i32 = 0x6a;
+        let (place, flip) = (_mm512_set1_epi32(place as i32), _mm512_set1_epi32(flip as i32));
+        let bits = _mm512_ternarylogic_epi32::<AND_XOR>(raw, place, flip);
+        _mm512_sub_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(minus))
+    })
 }

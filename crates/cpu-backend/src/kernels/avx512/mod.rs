@@ -1,6 +1,11 @@
 //! The kernels for AVX-512: 16 lanes, a register block of 12 rows × 32 columns (24 of 32 registers).
 
 mod lanes;
+mod pairs;
+mod quads;
+
+pub(crate) use pairs::{narrow, tile_bf16};
+pub(crate) use quads::{quantise, tile_i8};
 
 crate::kernels::instantiate::instantiate!(
     lanes::Avx512, tile 12 x 2,

@@ -11,6 +11,8 @@ pub(crate) trait Layout {
     type Item;
     /// Interleaved rows; when above 1, `k` must be padded to a multiple of 4.
     const GROUP: usize;
+    /// Whether every second row is loaded [`Simd::ODD`] times too large, which the other factor makes up for.
+    const ODD: bool = false;
     /// Columns `c…c+LANES` of the four rows that start at `p`.
     ///
     /// # Safety
@@ -76,6 +78,7 @@ impl Layout for PairsBf16 {
 impl Layout for QuadsI8 {
     type Item = i8;
     const GROUP: usize = 4;
+    const ODD: bool = true;
     #[inline(always)]
     unsafe fn load4<S: Simd>(p: *const i8, _ld: usize) -> [S::V; 4] {
         // SAFETY: the caller vouches for four rows, which are one group, and the level.
@@ -87,7 +90,7 @@ impl Layout for QuadsI8 {
     }
 }
 
-/// `out[r][c] = Σ_k x[r][k] · w[k][c]` for `R` rows and `NV · LANES` columns, reading each weight once.
+/// `out[r][c] = Σ_k x[r][k] · w[k][c]` (w of odd k times [`Layout::ODD`]) for `R` rows and `NV · LANES` columns, reading each weight once.
 /// `KU` independent sums per output hide the latency of the multiply-add.
 ///
 /// # Safety
@@ -198,20 +201,19 @@ pub(crate) unsafe fn few_rows<S: Simd, L: Layout>(
     }
 }
 
-/// `c[12][32] (+)= a[12][k] · b[k][32]`, in register blocks of `MR` rows by `NV` vectors.
+/// `c[12][32] =, with `ADD` +=, a[12][k] · b[k][32]`, in register blocks of `MR` rows by `NV` vectors.
 /// `a` has the fixed row stride [`A_STRIDE`], so that twelve rows need one address register.
 ///
 /// # Safety
 /// As [`Simd`]; `a` holds 12 rows of k, `b` holds k rows of 32 at stride 32, `c` 12 rows of 32 at stride `ldc`.
 #[inline(always)]
-pub(crate) unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
+pub(crate) unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const ADD: bool>(
     a: *const f32,
     b: *const f32,
     ldb: usize,
     k: usize,
     c: *mut f32,
     ldc: usize,
-    accumulate: bool,
 ) {
     let mut column = 0;
     while column < PANEL {
@@ -238,7 +240,7 @@ pub(crate) unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
                 for i in 0..MR {
                     for v in 0..NV {
                         let p = c.add(i * ldc + v * S::LANES);
-                        let sum = if accumulate { S::add(S::load(p), acc[i][v]) } else { acc[i][v] };
+                        let sum = if ADD { S::add(S::load(p), acc[i][v]) } else { acc[i][v] };
                         S::store(p, sum);
                     }
                 }
@@ -266,10 +268,14 @@ pub(crate) unsafe fn widen<S: Simd, L: Layout>(
         while column < PANEL {
             // SAFETY: depth + 4 ≤ k and column + LANES ≤ 32.
             unsafe {
-                let factor = S::load(scale.add(column));
+                let even = S::load(scale.add(column));
+                let odd = if L::ODD { S::mul(even, S::splat(1.0 / S::ODD)) } else { even };
                 let four = L::load4::<S>(w.add(depth * PANEL + column * L::GROUP), PANEL);
                 for j in 0..4 {
-                    S::store(out.add((depth + j) * PANEL + column), S::mul(four[j], factor));
+                    S::store(
+                        out.add((depth + j) * PANEL + column),
+                        S::mul(four[j], if j % 2 == 0 { even } else { odd }),
+                    );
                 }
             }
             column += S::LANES;

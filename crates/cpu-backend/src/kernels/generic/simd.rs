@@ -38,6 +38,9 @@ pub(crate) trait Simd: Copy {
     unsafe fn load_f16(p: *const f16) -> Self::V;
     /// `LANES` pairs of bf16 numbers: all first ones, all second ones.
     unsafe fn load_bf16_pairs(p: *const bf16) -> [Self::V; 2];
-    /// `LANES` groups of four i8 numbers: all first ones, …, all fourth ones.
+    /// How many times too large [`Simd::load_i8_quads`] gives the second and fourth numbers: 1 or 256.
+    const ODD: f32;
+    /// `LANES` groups of four i8 numbers: all first ones, all second ones times [`Simd::ODD`], all third ones, all
+    /// fourth ones times that.
     unsafe fn load_i8_quads(p: *const i8) -> [Self::V; 4];
 }

@@ -92,6 +92,7 @@ impl Simd for Portable {
         let raw = unsafe { p.cast::<[u16; 4]>().read_unaligned() };
         F32x4(raw.map(|v| f16::from_bits(v).to_f32()))
     }
+    const ODD: f32 = 1.0;
     #[inline(always)]
     unsafe fn load_bf16_pairs(p: *const bf16) -> [F32x4; 2] {
         // SAFETY: the caller vouches for eight readable numbers at p; bf16 is a transparent u16.
@@ -101,7 +102,7 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn load_i8_quads(p: *const i8) -> [F32x4; 4] {
         // SAFETY: the caller vouches for sixteen readable numbers at p.
-        let raw = unsafe { p.cast::<[[i8; 4]; 4]>().read_unaligned() };
-        std::array::from_fn(|j| F32x4(raw.map(|quad| f32::from(quad[j]))))
+        let raw = unsafe { p.cast::<[u32; 4]>().read_unaligned() }.map(u32::from_le);
+        std::array::from_fn(|j| F32x4(raw.map(|quad| (((quad << (24 - 8 * j)) as i32) >> 24) as f32)))
     }
 }
