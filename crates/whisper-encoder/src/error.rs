@@ -37,7 +37,7 @@ pub enum Error {
     #[error("wrong shape: {0}")]
     Shape(String),
     /// A requested device is not there.
-    #[error("the device {device} is not available: {reason}")]
+    #[error("{device} is not available: {reason}")]
     Device {
         /// The device asked for.
         device: String,

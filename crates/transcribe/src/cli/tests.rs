@@ -160,7 +160,7 @@ fn help_and_version_are_complete() {
         assert!(help.contains(part), "{part}:\n{help}");
     }
     let version = text("--version", Kind::DisplayVersion);
-    for part in [env!("CARGO_PKG_VERSION"), "cpu: ", version::cpu_level()] {
+    for part in [env!("CARGO_PKG_VERSION"), "cpu: ", &cpu_backend::Level::detect().to_string()] {
         assert!(version.contains(part), "{version}");
     }
     assert_eq!(text("-V", Kind::DisplayVersion).lines().count(), 1);
