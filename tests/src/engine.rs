@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use transcribe::decoding::{self, DecodingOptions, DecodingResult, WindowDecoder};
-use transcribe::mel::{N_SAMPLES, log_mel};
+use transcribe::mel::{N_SAMPLES, log_mel, pad_or_trim};
 use transcribe::model::{self, ModelSource, OpenOptions, WhisperModel};
 use transcribe::pipeline::TranscribeOptions;
 use transcribe::speech_model::SpeechModel;
@@ -86,13 +86,20 @@ pub fn detect_language<M: SpeechModel>(model: &M, audio: &M::Audio) -> Result<Ve
     Ok(all.into_iter().map(|language| (language.code.to_owned(), language.probability)).collect())
 }
 
+/// Samples of a file, 16 kHz mono.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn samples(path: &Path) -> Result<Vec<f32>> {
+    Ok(transcribe::audio::load_file(path, None)?.samples.as_slice().to_vec())
+}
+
 /// Log-mel of a whole file with 30 s of silence after it, as `transcribe()` makes it.
 ///
 /// # Errors
 /// If the file cannot be read.
 pub fn mel_of_file(path: &Path, n_mels: usize) -> Result<LogMel> {
-    let samples = transcribe::audio::load_file(path, None)?.samples;
-    log_mel(samples.as_slice(), N_SAMPLES, n_mels)
+    log_mel(&samples(path)?, N_SAMPLES, n_mels)
 }
 
 /// Log-mel of the first 30 s of a file, cut or filled up with silence, `[n_mels, 3000]`.
@@ -100,10 +107,7 @@ pub fn mel_of_file(path: &Path, n_mels: usize) -> Result<LogMel> {
 /// # Errors
 /// If the file cannot be read.
 pub fn mel_of_first_window(path: &Path, n_mels: usize) -> Result<LogMel> {
-    let samples = transcribe::audio::load_file(path, None)?.samples;
-    let mut first = samples.as_slice().to_vec();
-    first.resize(N_SAMPLES, 0.0);
-    log_mel(&first, 0, n_mels)
+    log_mel(&pad_or_trim(&samples(path)?, N_SAMPLES), 0, n_mels)
 }
 
 /// Transcribes a file; `mel` is that of [`mel_of_file`].

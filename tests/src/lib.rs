@@ -10,6 +10,12 @@ pub mod close;
 pub mod compare;
 pub mod engine;
 pub mod golden;
+pub mod mel_reference;
 pub mod random_checkpoint;
 pub mod suite;
 pub mod trace;
+
+/// Compiles the programs of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct ReadmePrograms;

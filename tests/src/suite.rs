@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use transcribe::decoding::{DecodingOptions, Task};
+use transcribe::mel::N_SAMPLES;
 use transcribe::pipeline::TranscribeOptions;
 use transcribe::speech_model::SpeechModel;
 use whisper_encoder::LogMel;
@@ -11,6 +12,7 @@ use crate::close::{self, Difference, close};
 use crate::compare::{self, WordCount};
 use crate::engine;
 use crate::golden::{self, Clip, Goldens, Tensor};
+use crate::mel_reference;
 use crate::trace;
 
 /// Goldens and the audio that they were made of.
@@ -95,10 +97,10 @@ fn files(clip: &Clip) -> [(&'static str, TranscribeOptions, &golden::File); 3] {
 }
 
 /// `[n_mels, frames]` cut to the frames that a golden keeps, or to its own first ones.
-fn cut_mel(mel: &LogMel, kept: Option<&[usize]>, want: &Tensor) -> Vec<f32> {
+fn cut_mel<T: Copy>(mel: &[T], kept: Option<&[usize]>, want: &Tensor) -> Vec<T> {
     let all: Vec<usize> = (0..want.shape.last().copied().unwrap_or(0)).collect();
     let frames = kept.unwrap_or(&all);
-    let rows = mel.data().chunks_exact(mel.frames().max(1));
+    let rows = mel.chunks_exact((mel.len() / want.shape[0]).max(1));
     rows.flat_map(|row| frames.iter().filter_map(|&f| row.get(f).copied())).collect()
 }
 
@@ -109,19 +111,21 @@ impl Suite {
         found.unwrap_or_else(|| Path::new(&name).into())
     }
 
-    /// Log-mels of whole files and of first windows against the stored ones.
+    /// Log-mels of whole files and of first windows against the stored ones and the exact ones.
     pub fn mel(&self) -> Report {
         let mut report = Report::default();
         let kept = self.goldens.decodings.mel_frames.as_deref();
         for clip in self.goldens.with_tensors() {
             let Some(tensors) = report.keep(clip, self.goldens.tensors(clip)) else { continue };
             let path = self.wav(clip);
+            let Some(samples) = report.keep(clip, engine::samples(&path)) else { continue };
+            let first = &samples[..samples.len().min(N_SAMPLES)];
             type Make = fn(&Path, usize) -> transcribe::Result<LogMel>;
-            let cases: [(&str, Make); 2] = [
-                ("mel_whole_file_padded", engine::mel_of_file),
-                ("mel_first_30s_silence_padded", engine::mel_of_first_window),
+            let cases: [(&str, Make, &[f32], usize); 2] = [
+                ("mel_whole_file_padded", engine::mel_of_file, &samples, samples.len() + N_SAMPLES),
+                ("mel_first_30s_silence_padded", engine::mel_of_first_window, first, N_SAMPLES),
             ];
-            for (name, make) in cases {
+            for (name, make, samples, len) in cases {
                 let at = format!("{clip} {name}");
                 let Some(want) = tensors.floats.get(name) else {
                     report.fail(&at, "not among the goldens");
@@ -129,9 +133,12 @@ impl Suite {
                 };
                 let Some(mel) = report.keep(&at, make(&path, want.shape[0])) else { continue };
                 report.checks += 1;
-                let got = cut_mel(&mel, kept, want);
-                if let Some(difference) = report.keep(&at, close(&got, &want.data, &close::MEL)) {
-                    println!("  {at}: {difference}");
+                let got = cut_mel(mel.data(), kept, want);
+                let exact = cut_mel(&mel_reference::log_mel(samples, len, want.shape[0]), kept, want);
+                let frames = want.data.len() / want.shape[0];
+                let verdict = mel_reference::judge(&got, &want.data, &exact, frames);
+                if let Some(verdict) = report.keep(&at, verdict) {
+                    println!("  {at}: {verdict}");
                 }
             }
         }
@@ -351,7 +358,7 @@ mod tests {
 
     #[test]
     fn mels_are_cut_to_the_kept_frames_of_each_row() {
-        let mel = LogMel::new(2, vec![0.0, 1.0, 2.0, 10.0, 11.0, 12.0]).unwrap();
+        let mel = [0.0, 1.0, 2.0, 10.0, 11.0, 12.0];
         let want = |frames: usize| Tensor { shape: vec![2, frames], data: Vec::new() };
         assert_eq!(cut_mel(&mel, Some(&[0, 2]), &want(2)), [0.0, 2.0, 10.0, 12.0]);
         assert_eq!(cut_mel(&mel, None, &want(2)), [0.0, 1.0, 10.0, 11.0]);

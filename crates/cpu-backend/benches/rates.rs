@@ -1,7 +1,7 @@
 //! Prints the rates of the products and of attention at Whisper-base's shapes: best and median of several runs.
 //!
 //! `cargo bench -p cpu-backend --bench rates [-- THREADS [FILTER]]`
-#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a program that prints rates")]
 
 use cpu_backend::{
     Context, Epilogue, Keys, KvCache, KvStorage, Level, Linear, Mask, Storage, Weights, attend, attention,

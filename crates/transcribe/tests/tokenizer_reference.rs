@@ -24,7 +24,7 @@ struct Ids {
 }
 
 #[derive(Deserialize)]
-#[allow(clippy::type_complexity)]
+#[allow(clippy::type_complexity, reason = "as the JSON is")]
 struct Expected {
     n_vocab: usize,
     ids: Ids,

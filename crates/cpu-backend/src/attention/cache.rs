@@ -173,7 +173,7 @@ impl KvCache {
     }
 }
 
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "two slices each of source and target, and their shape")]
 fn append<T>(
     k: &[f32],
     v: &[f32],

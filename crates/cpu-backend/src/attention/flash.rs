@@ -24,7 +24,7 @@ const PACK: usize = 8 * PANEL;
 ///
 /// # Panics
 /// When a length is not whole rows, `k` and `v` (or `q` and `out`) differ, or `head_dim` is over 256.
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "the operation's operands and shape")]
 pub fn attention(
     ctx: &Context,
     q: &[f32],

@@ -24,7 +24,7 @@ impl<'a> Disjoint<'a> {
     ///
     /// # Safety
     /// Nothing else in use overlaps it.
-    #[allow(clippy::mut_from_ref)]
+    #[allow(clippy::mut_from_ref, reason = "parts that do not overlap are what this type is for")]
     pub(crate) unsafe fn part(&self, from: usize, len: usize) -> &mut [f32] {
         assert!(from <= self.len && len <= self.len - from, "part {from}+{len} of {}", self.len);
         // SAFETY: in bounds of the borrowed slice; the caller vouches for the absence of overlap.

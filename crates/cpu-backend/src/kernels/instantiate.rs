@@ -20,7 +20,7 @@ macro_rules! instantiate {
         /// # Safety
         /// The level's instructions; the rest as `generic::matrix::tile`.
         $(#[$enable])*
-        #[allow(clippy::too_many_arguments)]
+        #[allow(clippy::too_many_arguments, reason = "as the kernel that it instantiates")]
         pub(crate) unsafe fn tile_f32(
             a: *const f32, b: *const f32, ldb: usize, k: usize, c: *mut f32, ldc: usize, accumulate: bool,
         ) {
@@ -94,7 +94,7 @@ macro_rules! instantiate {
         /// # Safety
         /// The level's instructions; the rest as `generic::matrix::few_rows`.
         $(#[$enable])*
-        #[allow(clippy::too_many_arguments)]
+        #[allow(clippy::too_many_arguments, reason = "as the kernel that it instantiates")]
         pub(crate) unsafe fn $name(
             rows: usize, x: *const f32, ldx: usize, w: *const $item, ldw: usize, k: usize, columns: usize,
             out: *mut f32, ldo: usize,

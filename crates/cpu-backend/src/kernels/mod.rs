@@ -85,7 +85,7 @@ impl Level {
 
     /// `out[r][..columns] = x[r][..k] · w`: `x` at stride `ldx`, `w` with row length `ldw`, `out` at stride `ldo`.
     /// `columns` must be a multiple of 16.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
     pub(crate) fn few_rows(
         self,
         rows: usize,

@@ -1,5 +1,5 @@
 //! Every level this machine has, on every edge shape, against the f64 oracle with derived bounds.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests; levels that are not there are named")]
 
 mod agreement;
 mod attention;

@@ -1,3 +1,4 @@
+//! Samples, raw formats, downmixing and resampling by numbers; whole files are in `tests/audio_formats.rs`.
 #![allow(clippy::unwrap_used)]
 
 use std::f64::consts::TAU;

@@ -60,19 +60,19 @@ pub struct TranscribeArgs {
     #[arg(long, value_name = "FORMAT", help_heading = "Input")]
     pub raw: Option<String>,
     #[command(flatten)]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "clap would take the words for help")]
     pub model: ModelArgs,
     #[command(flatten)]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "clap would take the words for help")]
     pub decode: DecodeArgs,
     #[command(flatten)]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "clap would take the words for help")]
     pub prompt: PromptArgs,
     #[command(flatten)]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "clap would take the words for help")]
     pub words: WordArgs,
     #[command(flatten)]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "clap would take the words for help")]
     pub output: OutputArgs,
 }
 
@@ -87,7 +87,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
     #[command(flatten)]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "clap would take the words for help")]
     pub places: PlaceArgs,
     /// What to compute on: auto, cpu, npu or emulator
     ///
@@ -133,7 +133,7 @@ pub struct EncodeArgs {
     #[arg(short, long)]
     pub quiet: bool,
     #[command(flatten)]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "clap would take the words for help")]
     pub model: ModelArgs,
 }
 
@@ -145,7 +145,7 @@ pub struct ModelsArgs {
     #[command(subcommand)]
     pub command: Option<ModelsCommand>,
     #[command(flatten)]
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "clap would take the words for help")]
     pub places: PlaceArgs,
 }
 
@@ -155,7 +155,7 @@ pub enum ModelsCommand {
     /// List models: bundled, installed, in the hub's cache; and the short names
     List {
         #[command(flatten)]
-        #[allow(missing_docs)]
+        #[allow(missing_docs, reason = "clap would take the words for help")]
         places: PlaceArgs,
     },
     /// Copy the bundled model to where an installed program finds it
@@ -167,7 +167,7 @@ pub enum ModelsCommand {
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
         #[command(flatten)]
-        #[allow(missing_docs)]
+        #[allow(missing_docs, reason = "clap would take the words for help")]
         places: PlaceArgs,
     },
     /// Download a model into the hub's cache, for later use without network
@@ -178,7 +178,7 @@ pub enum ModelsCommand {
         #[arg(short, long)]
         quiet: bool,
         #[command(flatten)]
-        #[allow(missing_docs)]
+        #[allow(missing_docs, reason = "clap would take the words for help")]
         places: PlaceArgs,
     },
 }

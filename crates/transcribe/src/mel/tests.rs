@@ -1,3 +1,4 @@
+//! Filters against OpenAI's file, spectrograms against the definition term by term.
 #![allow(clippy::unwrap_used)]
 
 use std::f64::consts::PI;

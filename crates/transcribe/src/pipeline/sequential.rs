@@ -168,7 +168,7 @@ impl File<'_> {
 
     /// Adds a window's segments to the file. Those that are blank or take no time keep their place and lose all else,
     /// so that they are no prompt either.
-    #[allow(clippy::float_cmp)]
+    #[allow(clippy::float_cmp, reason = "OpenAI compares for equality")]
     fn keep(&mut self, segments: Vec<Segment>) {
         for mut segment in segments {
             segment.id = self.segments.len();

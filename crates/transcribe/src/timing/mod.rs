@@ -32,7 +32,7 @@ const MOST_MEDIAN: f64 = 0.7;
 ///
 /// # Errors
 /// As [`find_alignment`].
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "OpenAI's arguments")]
 pub fn add_word_timestamps<M: SpeechModel>(
     segments: &mut [Segment],
     model: &M,

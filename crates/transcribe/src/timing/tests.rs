@@ -8,7 +8,7 @@ use super::{WordTiming, dtw, merge_punctuations, numpy};
 use crate::speech_model::Alignment;
 
 #[derive(Deserialize)]
-#[allow(clippy::type_complexity)]
+#[allow(clippy::type_complexity, reason = "as the JSON is")]
 struct Pieces {
     dtw: Vec<(Vec<Vec<String>>, Vec<(isize, isize)>)>,
     median_filter: Vec<(Vec<String>, Vec<String>)>,

@@ -1,3 +1,4 @@
+//! Every stored format, every kind of damage, names and shards.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::HashMap;

@@ -97,7 +97,7 @@ impl Layout for QuadsI8 {
 /// As [`Simd`]; `x` holds R rows of k at stride `ldx`, `w` holds k rows in layout `L` with row length `ldw`,
 /// `out` holds R rows of `NV · LANES` at stride `ldo`.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "a matrix product: pointers, strides, sizes")]
 pub(crate) unsafe fn stream<S: Simd, L: Layout, const R: usize, const NV: usize, const KU: usize>(
     x: *const f32,
     ldx: usize,
@@ -150,7 +150,7 @@ pub(crate) unsafe fn stream<S: Simd, L: Layout, const R: usize, const NV: usize,
 /// # Safety
 /// As [`stream`], with `columns` a multiple of `LANES` and of 16.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "a matrix product: pointers, strides, sizes")]
 pub(crate) unsafe fn few_rows<S: Simd, L: Layout>(
     rows: usize,
     x: *const f32,
