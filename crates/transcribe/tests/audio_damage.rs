@@ -1,5 +1,5 @@
 //! Inputs that are missing, damaged or not audio: a clear error, or what can be heard and a warning; never a panic.
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests; they tell what was read")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests; what is skipped is named")]
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Sound inputs of every kind that must load, and come out as the tone that went in.
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests; they tell what was read")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests; what is skipped is named")]
 
 use std::f64::consts::TAU;
 use std::io::{Cursor, Read};
