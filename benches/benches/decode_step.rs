@@ -5,6 +5,7 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use transcribe::speech_model::SpeechModel;
+use whisper_encoder::CancelToken;
 use workspace_benches::{model, window};
 use workspace_tests::engine::Accelerator;
 
@@ -13,11 +14,12 @@ const TOKEN: u32 = 1000;
 
 fn decode_step(criterion: &mut Criterion) {
     let model = model(Accelerator::Cpu);
-    let audio = model.encode(&window(&model)).unwrap();
+    let cancel = CancelToken::new();
+    let audio = model.encode(&window(&model), &cancel).unwrap();
     for rows in [1, 5] {
         for before in [4, 200] {
             let prepare = || {
-                let mut inference = model.inference(&audio).unwrap();
+                let mut inference = model.inference(&audio, &cancel).unwrap();
                 inference.prefill(&vec![TOKEN; before], &[before - 1]).unwrap();
                 inference.rearrange(&vec![0; rows]).unwrap();
                 let logits = vec![0.0; rows * inference.n_vocab()];

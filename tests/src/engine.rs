@@ -74,7 +74,8 @@ pub fn decode_window<M: SpeechModel>(
     audio: &M::Audio,
     options: &DecodingOptions,
 ) -> Result<DecodingResult> {
-    WindowDecoder::new(model.tokenizer(), model.config())?.decode(&mut *model.inference(audio)?, options)
+    WindowDecoder::new(model.tokenizer(), model.config())?
+        .decode(&mut *model.inference(audio, &CancelToken::new())?, options)
 }
 
 /// Languages with their probabilities, in any order.
@@ -82,7 +83,8 @@ pub fn decode_window<M: SpeechModel>(
 /// # Errors
 /// The decoder's.
 pub fn detect_language<M: SpeechModel>(model: &M, audio: &M::Audio) -> Result<Vec<(String, f32)>> {
-    let (_, all) = decoding::detect_language(&mut *model.inference(audio)?, model.tokenizer())?;
+    let (_, all) =
+        decoding::detect_language(&mut *model.inference(audio, &CancelToken::new())?, model.tokenizer())?;
     Ok(all.into_iter().map(|language| (language.code.to_owned(), language.probability)).collect())
 }
 
@@ -128,5 +130,5 @@ pub fn transcribe_mel<M: SpeechModel>(
 /// The decoder's.
 pub fn logits_after<M: SpeechModel>(model: &M, audio: &M::Audio, tokens: &[u32]) -> Result<Vec<Vec<f32>>> {
     let positions: Vec<usize> = (0..tokens.len()).collect();
-    model.inference(audio)?.prefill(tokens, &positions)
+    model.inference(audio, &CancelToken::new())?.prefill(tokens, &positions)
 }

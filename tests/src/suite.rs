@@ -6,7 +6,7 @@ use transcribe::decoding::{DecodingOptions, Task};
 use transcribe::mel::N_SAMPLES;
 use transcribe::pipeline::TranscribeOptions;
 use transcribe::speech_model::SpeechModel;
-use whisper_encoder::LogMel;
+use whisper_encoder::{CancelToken, LogMel};
 
 use crate::close::{self, Difference, close};
 use crate::compare::{self, WordCount};
@@ -292,7 +292,10 @@ impl Suite {
     }
 
     fn first_window<M: SpeechModel>(&self, model: &M, clip: &str) -> transcribe::Result<M::Audio> {
-        model.encode(&engine::mel_of_first_window(&self.wav(clip), model.config().n_mels)?)
+        model.encode(
+            &engine::mel_of_first_window(&self.wav(clip), model.config().n_mels)?,
+            &CancelToken::new(),
+        )
     }
 }
 
@@ -333,7 +336,7 @@ fn file_parting<M: SpeechModel>(
     let differs = |seek: &usize| got_of(*seek) != want_of(&|other| other == *seek);
     let Some(seek) = seeks.filter(differs).min() else { return Ok(None) };
     let content = mel.frames() - whisper_encoder::log_mel::WINDOW_FRAMES;
-    let audio = model.encode(&mel.window(seek, content.saturating_sub(seek)))?;
+    let audio = model.encode(&mel.window(seek, content.saturating_sub(seek)), &CancelToken::new())?;
     let initial = initial_tokens(model, &options.decoding, &want_of(&|other| other < seek))?;
     trace::parting(model, &audio, &initial, &got_of(seek), &want_of(&|other| other == seek))
 }

@@ -12,7 +12,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle, Thread};
 
 /// How often a thread looks for work before it sleeps: 50–100 µs.
@@ -92,11 +92,19 @@ impl Pool {
     ///
     /// Called while another thread uses the pool, or from inside a task, it runs on the calling thread alone.
     pub(crate) fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        let turn = self.turn.try_lock();
-        if turn.is_err() || self.workers.is_empty() || tasks < 2 {
+        if tasks < 2 || self.workers.is_empty() {
             (0..tasks).for_each(task);
             return;
         }
+        let turn = match self.turn.try_lock() {
+            Ok(turn) => turn,
+            // A task panicked under it; nothing was left half done.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                (0..tasks).for_each(task);
+                return;
+            }
+        };
         let shared = &*self.shared;
         // SAFETY: only forgets the lifetime. Workers call it only inside this job; below, this function returns
         // (or unwinds: the calls in `take_part` are caught) only after it has closed the job and all have left.
@@ -239,6 +247,18 @@ mod tests {
             }
         });
         assert_eq!(count.load(Ordering::Relaxed), 3 * 50 * 16);
+    }
+
+    #[test]
+    fn a_panic_of_a_single_task_leaves_the_pool_parallel() {
+        let pool = Pool::new(2).unwrap();
+        let caught = catch_unwind(AssertUnwindSafe(|| pool.run(1, &|_| panic!("alone"))));
+        assert!(caught.is_err());
+        // Two tasks that wait for each other end only if two threads take part.
+        let both = std::sync::Barrier::new(2);
+        pool.run(2, &|_| {
+            both.wait();
+        });
     }
 
     #[test]

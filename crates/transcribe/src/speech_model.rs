@@ -1,6 +1,6 @@
 //! What the transcription loop needs of a model; implemented by the real one and by scripted ones in tests.
 
-use whisper_encoder::{Config, LogMel};
+use whisper_encoder::{CancelToken, Config, LogMel};
 
 use crate::Result;
 use crate::decoding::Inference;
@@ -21,7 +21,7 @@ pub struct Alignment {
     pub token_probs: Vec<f32>,
 }
 
-/// A Whisper: encoder, text decoder and tokenizer.
+/// A Whisper: encoder, text decoder and tokenizer. Each call stops between layers and tokens once its token is set.
 pub trait SpeechModel {
     /// One encoded window, ready for the decoder (its cross-attention keys and values computed).
     type Audio;
@@ -36,17 +36,27 @@ pub trait SpeechModel {
     ///
     /// # Errors
     /// On a wrong shape, a device fault that may not fall back, or cancellation.
-    fn encode(&self, window: &LogMel) -> Result<Self::Audio>;
+    fn encode(&self, window: &LogMel, cancel: &CancelToken) -> Result<Self::Audio>;
 
     /// A fresh decoder over `audio`.
     ///
     /// # Errors
     /// If its buffers cannot be made.
-    fn inference<'a>(&'a self, audio: &'a Self::Audio) -> Result<Box<dyn Inference + 'a>>;
+    fn inference<'a>(
+        &'a self,
+        audio: &'a Self::Audio,
+        cancel: &'a CancelToken,
+    ) -> Result<Box<dyn Inference + 'a>>;
 
     /// Runs `[sot_sequence…, no_timestamps, text_tokens…, eot]` through the decoder and keeps the alignment heads' scores.
     ///
     /// # Errors
     /// On cancellation or if the tokens do not fit the decoder.
-    fn align(&self, audio: &Self::Audio, sot_sequence: &[u32], text_tokens: &[u32]) -> Result<Alignment>;
+    fn align(
+        &self,
+        audio: &Self::Audio,
+        sot_sequence: &[u32],
+        text_tokens: &[u32],
+        cancel: &CancelToken,
+    ) -> Result<Alignment>;
 }

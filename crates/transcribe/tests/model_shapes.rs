@@ -12,7 +12,7 @@ use random_model::{Decoded, NAMES, RandomModel, Storage};
 use transcribe::decoding::{self, DecodingOptions, DecodingResult, WindowDecoder};
 use transcribe::model::{self, ModelSource, OpenOptions, WhisperModel};
 use transcribe::speech_model::SpeechModel;
-use whisper_encoder::{AudioFeatures, Device, LogMel, Precision};
+use whisper_encoder::{AudioFeatures, CancelToken, Device, LogMel, Precision};
 
 // ---- The engine under test: the only lines that know its constructors. ---------------------------------------------
 
@@ -29,19 +29,22 @@ fn open(folder: &Path) -> WhisperModel {
 
 /// The encoder alone.
 fn encoder_output(folder: &Path, window: &LogMel) -> AudioFeatures {
-    open(folder).features(window).unwrap()
+    open(folder).features(window, &CancelToken::new()).unwrap()
 }
 
 /// One window through the decoding policy.
 fn decode<M: SpeechModel>(model: &M, audio: &M::Audio, options: &DecodingOptions) -> DecodingResult {
     let decoder = WindowDecoder::new(model.tokenizer(), model.config()).unwrap();
-    decoder.decode(&mut *model.inference(audio).unwrap(), options).unwrap()
+    decoder.decode(&mut *model.inference(audio, &CancelToken::new()).unwrap(), options).unwrap()
 }
 
 /// Codes and probabilities of all languages.
 fn detect_language<M: SpeechModel>(model: &M, audio: &M::Audio) -> Vec<(String, f32)> {
-    let (_, all) =
-        decoding::detect_language(&mut *model.inference(audio).unwrap(), model.tokenizer()).unwrap();
+    let (_, all) = decoding::detect_language(
+        &mut *model.inference(audio, &CancelToken::new()).unwrap(),
+        model.tokenizer(),
+    )
+    .unwrap();
     all.into_iter().map(|language| (language.code.to_owned(), language.probability)).collect()
 }
 
@@ -140,7 +143,11 @@ impl Case {
     fn check_sot_logits<M: SpeechModel>(&self, model: &M, audio: &M::Audio) {
         let expected = &self.expected;
         let at: Vec<usize> = (0..expected.sot_sequence.len()).collect();
-        let rows = model.inference(audio).unwrap().prefill(&expected.sot_sequence, &at).unwrap();
+        let rows = model
+            .inference(audio, &CancelToken::new())
+            .unwrap()
+            .prefill(&expected.sot_sequence, &at)
+            .unwrap();
         for ((i, row), want) in rows.iter().enumerate().zip(&expected.sot_logits) {
             self.close_logits(&format!("logits after SOT {i}"), row, want, expected.sot_argmax[i]);
         }
@@ -174,7 +181,7 @@ fn special_tokens_agree_at_every_vocabulary() {
 fn logits_agree_at_every_shape() {
     for case in Case::all() {
         let model = case.model();
-        let audio = model.encode(&case.window).unwrap();
+        let audio = model.encode(&case.window, &CancelToken::new()).unwrap();
         case.check_sot_logits(&model, &audio);
     }
 }
@@ -183,16 +190,21 @@ fn logits_agree_at_every_shape() {
 fn logits_agree_to_the_last_position() {
     for case in Case::all() {
         let model = case.model();
-        let audio = model.encode(&case.window).unwrap();
+        let audio = model.encode(&case.window, &CancelToken::new()).unwrap();
         let (expected, tokens) = (&case.expected, case.expected.full_tokens());
         // All at once…
-        let rows = model.inference(&audio).unwrap().prefill(&tokens, &expected.full_positions).unwrap();
+        let rows = model
+            .inference(&audio, &CancelToken::new())
+            .unwrap()
+            .prefill(&tokens, &expected.full_positions)
+            .unwrap();
         for (i, row) in rows.iter().enumerate() {
             let what = format!("prefill, position {}", expected.full_positions[i]);
             case.close_logits(&what, row, &expected.full_logits[i], expected.full_argmax[i]);
         }
         // …and the last two one by one upon a cache.
-        let mut inference = model.inference(&audio).unwrap();
+        let cancel = CancelToken::new();
+        let mut inference = model.inference(&audio, &cancel).unwrap();
         inference.prefill(&tokens[..446], &[]).unwrap();
         let mut row = vec![0.0; expected.n_vocab()];
         for position in [446, 447] {
@@ -209,7 +221,7 @@ fn logits_agree_to_the_last_position() {
 fn greedy_decodes_agree_at_every_shape() {
     for case in Case::all() {
         let model = case.model();
-        let audio = model.encode(&case.window).unwrap();
+        let audio = model.encode(&case.window, &CancelToken::new()).unwrap();
         case.check_decodes(&model, &audio);
     }
 }
@@ -219,7 +231,7 @@ fn languages_agree_at_every_vocabulary() {
     for case in Case::all() {
         let Some(want) = &case.expected.language else { continue };
         let model = case.model();
-        let mut got = detect_language(&model, &model.encode(&case.window).unwrap());
+        let mut got = detect_language(&model, &model.encode(&case.window, &CancelToken::new()).unwrap());
         let languages = case.expected.n_vocab() - 51766;
         assert_eq!(got.len(), languages, "{}: number of languages", case.name);
         got.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -235,9 +247,10 @@ fn languages_agree_at_every_vocabulary() {
 fn alignment_passes_agree_at_every_shape() {
     for case in Case::all() {
         let model = case.model();
-        let audio = model.encode(&case.window).unwrap();
+        let audio = model.encode(&case.window, &CancelToken::new()).unwrap();
         let want = &case.expected.alignment;
-        let got = model.align(&audio, &case.expected.sot_sequence, &want.text_tokens).unwrap();
+        let got =
+            model.align(&audio, &case.expected.sot_sequence, &want.text_tokens, &CancelToken::new()).unwrap();
         assert_eq!((got.heads, got.tokens, got.frames), (want.qk.len(), want.tokens, 1500), "{}", case.name);
         let errors = &case.expected.f32_error;
         for (head, rows) in want.qk.iter().enumerate() {
@@ -258,12 +271,65 @@ fn alignment_passes_agree_at_every_shape() {
 }
 
 #[test]
+fn a_wrong_number_of_heads_is_refused() {
+    // No tensor's shape tells it: such a model would load and give fluent nonsense.
+    let case = Case::new("tiny", Storage::F32);
+    let path = case.folder.path().join("config.json");
+    let config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for field in ["encoder_attention_heads", "decoder_attention_heads"] {
+        let mut wrong = config.clone();
+        wrong[field] = 1.into();
+        std::fs::write(&path, wrong.to_string()).unwrap();
+        let files = model::folder::open(case.folder.path(), "random", ModelSource::Path).unwrap();
+        let error = model::open(&files, &OpenOptions::default()).err().unwrap();
+        assert!(error.to_string().contains("heads of 64"), "{field}: {error}");
+    }
+}
+
+/// Relative root mean square of `got − want`.
+fn relative_rms(got: &[f32], want: &[f32]) -> f64 {
+    let square = |x: f32| f64::from(x) * f64::from(x);
+    let difference: f64 = got.iter().zip(want).map(|(g, w)| square(g - w)).sum();
+    (difference / want.iter().copied().map(square).sum::<f64>()).sqrt()
+}
+
+#[test]
+fn reduced_precisions_stay_near_f32_and_are_reduced() {
+    let window = |case: &Case| case.window.clone();
+    for storage in [Storage::F32, Storage::Int8] {
+        let case = Case::new("tiny", storage);
+        let [exact, bf16, int8] = [Precision::F32, Precision::Bf16, Precision::Int8].map(|precision| {
+            let files = model::folder::open(case.folder.path(), "random", ModelSource::Path).unwrap();
+            let options = OpenOptions { device: Device::Cpu, precision, ..OpenOptions::default() };
+            let model = model::open(&files, &options).unwrap();
+            let features = model.features(&window(&case), &CancelToken::new()).unwrap();
+            let audio = model.encode(&window(&case), &CancelToken::new()).unwrap();
+            let cancel = CancelToken::new();
+            let mut inference = model.inference(&audio, &cancel).unwrap();
+            let logits = inference.prefill(&case.expected.sot_sequence, &[0]).unwrap().remove(0);
+            (features.data().to_vec(), logits)
+        });
+        // Rounding to bf16 errs by 2⁻⁹ a factor, to int8 by at most 1/254 of a row's greatest; errors of a few dozen
+        // such products in a row of layers add up as their square root. These weights are exact in bf16 and int8, so only
+        // rounded activations and cached keys can differ.
+        for (name, reduced, least) in [("bf16", &bf16, 1e-7), ("int8", &int8, 0.0)] {
+            for (what, got, want) in [("features", &reduced.0, &exact.0), ("logits", &reduced.1, &exact.1)] {
+                let rms = relative_rms(got, want);
+                println!("{storage:?} {name} {what}: relative RMS {rms:.2e}");
+                assert!(rms < 0.02, "{storage:?} {name} {what}: relative RMS {rms}");
+                assert!(what == "features" || rms >= least, "{storage:?} {name}: nothing was reduced");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_storage_of_the_weights_decodes_alike() {
     for storage in [Storage::F16, Storage::Bf16, Storage::Int8, Storage::Sharded] {
         for name in ["tiny", "english"] {
             let case = Case::new(name, storage);
             let model = case.model();
-            let audio = model.encode(&case.window).unwrap();
+            let audio = model.encode(&case.window, &CancelToken::new()).unwrap();
             case.check_sot_logits(&model, &audio);
             case.check_decodes(&model, &audio);
         }

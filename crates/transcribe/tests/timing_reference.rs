@@ -10,7 +10,7 @@ use transcribe::timing::add_word_timestamps;
 use transcribe::tokenizer::Tokenizer;
 use transcribe::tokenizer::testing::{Layout, small};
 use transcribe::{Error, ErrorKind, Result, Segment};
-use whisper_encoder::{Config, LogMel};
+use whisper_encoder::{CancelToken, Config, LogMel};
 
 #[derive(Deserialize)]
 struct Fixture {
@@ -73,15 +73,21 @@ impl SpeechModel for Scripted {
         &self.tokenizer
     }
 
-    fn encode(&self, _: &LogMel) -> Result<()> {
+    fn encode(&self, _: &LogMel, _: &CancelToken) -> Result<()> {
         Err(not_scripted())
     }
 
-    fn inference<'a>(&'a self, (): &'a ()) -> Result<Box<dyn Inference + 'a>> {
+    fn inference<'a>(&'a self, (): &'a (), _: &'a CancelToken) -> Result<Box<dyn Inference + 'a>> {
         Err(not_scripted())
     }
 
-    fn align(&self, (): &(), sot_sequence: &[u32], text_tokens: &[u32]) -> Result<Alignment> {
+    fn align(
+        &self,
+        (): &(),
+        sot_sequence: &[u32],
+        text_tokens: &[u32],
+        _: &CancelToken,
+    ) -> Result<Alignment> {
         assert_eq!((sot_sequence, text_tokens), (&self.sot_sequence[..], &self.text_tokens[..]));
         Ok(self.alignment.clone())
     }
@@ -180,6 +186,7 @@ fn compare(path: &Path) -> (Vec<String>, usize) {
             &case.prepend,
             &case.append,
             number(&case.last_speech_timestamp),
+            &CancelToken::new(),
         )
         .unwrap();
         words += case.expected.iter().map(|segment| segment.words.len()).sum::<usize>();
@@ -233,6 +240,7 @@ fn an_alignment_of_another_shape_is_an_error() {
             "",
             "",
             0.0,
+            &CancelToken::new(),
         )
         .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal, "{error}");

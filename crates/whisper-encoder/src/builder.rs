@@ -13,7 +13,7 @@ use crate::{Error, Result, WhisperEncoder};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Device {
-    /// The NPU if there is one, else the CPU; never the emulator.
+    /// The best there is, never the emulator. Without an NPU back-end in this build: the CPU.
     #[default]
     Auto,
     /// This machine's CPU.
@@ -26,18 +26,21 @@ pub enum Device {
     Emulator,
 }
 
-/// How weights are kept and multiplied.
+/// How weights are kept and multiplied. Sums, norms and softmax are in f32 throughout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precision {
-    /// The fastest that keeps to the fidelity gates on this machine.
+    /// What suits the machine; today [`Self::F32`] everywhere, until a faster one is measured within the fidelity gates.
     #[default]
     Auto,
-    /// f32 throughout.
+    /// f32 arithmetic. Int8 checkpoints keep int8 weights in the text decoder, widened where they are multiplied: equal
+    /// to their f32 values up to the rounding of sums.
     F32,
-    /// Weights in bf16, sums in f32.
+    /// Weights in bf16. Where the CPU multiplies bf16 (AVX512-BF16), activations of more than 8 rows are rounded to it
+    /// too, so results differ in the last digits between machines. The text decoder keeps the audio's keys and values
+    /// in bf16, and int8 weights as they are.
     Bf16,
-    /// Weights in int8 with a scale for each output, sums in f32.
+    /// Weights in int8 with a scale for each output; activations in f32.
     Int8,
 }
 
@@ -64,6 +67,15 @@ impl Precision {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",
+        }
+    }
+
+    /// The context that keeps activations in f32 where this precision says so, whatever `context` allows.
+    #[must_use]
+    pub fn within(self, context: Context) -> Context {
+        match self {
+            Self::Auto | Self::F32 => context.with_f32_activations(),
+            Self::Bf16 | Self::Int8 => context,
         }
     }
 
@@ -136,10 +148,10 @@ impl EncoderBuilder {
     /// Loads the model.
     ///
     /// # Errors
-    /// [`Error::Shape`] without a model; [`Error::Device`] if the device is not there; what [`Checkpoint::open`] gives.
+    /// [`Error::Options`] without a model or with contradictions; [`Error::Device`] if the device is not there; what [`Checkpoint::open`] gives.
     pub fn build(self) -> Result<WhisperEncoder> {
         let Some(path) = &self.model else {
-            return Err(Error::Shape("no model was given to the builder".into()));
+            return Err(Error::Options("no model was given".into()));
         };
         let checkpoint = Checkpoint::open(path)?;
         self.build_from(&checkpoint)
@@ -156,10 +168,14 @@ impl EncoderBuilder {
 
     fn accelerator(self) -> Result<Box<dyn Accelerator>> {
         match self.device {
-            Device::Candle => Ok(Box::new(CandleAccelerator)),
+            Device::Candle if matches!(self.precision, Precision::Auto | Precision::F32) => {
+                Ok(Box::new(CandleAccelerator))
+            }
+            Device::Candle => Err(Error::Options("the candle device computes in f32 only".into())),
             Device::Cpu | Device::Auto => {
-                let storage = self.precision.storage();
-                Ok(Box::new(CpuAccelerator::new(self.cpu_context()?, storage)))
+                let precision = self.precision;
+                let context = precision.within(self.cpu_context()?);
+                Ok(Box::new(CpuAccelerator::new(context, precision.storage())))
             }
             Device::Npu => Err(unavailable("npu", npu_backend::Choice::Xrt)),
             Device::Emulator => Err(unavailable("emulator", npu_backend::Choice::Emulator)),
@@ -168,11 +184,14 @@ impl EncoderBuilder {
 
     fn cpu_context(self) -> Result<Context> {
         let refused = |reason: String| Error::Device { device: "cpu".into(), reason };
-        match (self.context, self.pool) {
-            (Some(context), _) => Ok(context),
-            (None, Some(pool)) => Ok(Context::with_pool(Level::detect(), pool)),
-            (None, None) => Context::new(Level::detect(), self.threads.unwrap_or(0))
-                .map_err(|error| refused(error.to_string())),
+        let level = Level::detect();
+        match (self.context, self.pool, self.threads) {
+            (Some(context), None, None) => Ok(context),
+            (None, Some(pool), None) => Ok(Context::with_pool(level, pool)),
+            (None, None, threads) => {
+                Context::new(level, threads.unwrap_or(0)).map_err(|error| refused(error.to_string()))
+            }
+            _ => Err(Error::Options("give one of context, thread_pool and threads".into())),
         }
     }
 }

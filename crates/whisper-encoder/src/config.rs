@@ -103,8 +103,12 @@ impl Config {
             }
         }
         for (name, heads) in [("encoder", self.n_audio_head), ("decoder", self.n_text_head)] {
-            if !self.d_model.is_multiple_of(heads) {
-                return Err(format!("d_model {} does not divide into {heads} {name} heads", self.d_model));
+            // No tensor's shape tells the number of heads: a wrong one would load, and give fluent nonsense.
+            if self.d_model != heads * HEAD_DIM {
+                return Err(format!(
+                    "d_model {} and {heads} {name} heads do not make heads of {HEAD_DIM}, as every Whisper has",
+                    self.d_model
+                ));
             }
         }
         Ok(())

@@ -47,18 +47,10 @@ pub enum Error {
     /// The caller's [`crate::CancelToken`] was set.
     #[error("cancelled")]
     Cancelled,
-    /// candle refused an operation; `at` is the layer, e.g. `encoder.blocks.3.attn`.
-    #[error("{at}: {source}")]
-    Tensor {
-        /// The layer.
-        at: String,
-        /// candle's own error.
-        source: candle_core::Error,
-    },
-}
-
-impl From<candle_core::Error> for Error {
-    fn from(source: candle_core::Error) -> Self {
-        Self::Tensor { at: "encoder".into(), source }
-    }
+    /// The builder's options are missing or contradict each other.
+    #[error("the encoder cannot be built: {0}")]
+    Options(String),
+    /// candle refused an operation.
+    #[error("candle refused an operation of the encoder: {0}")]
+    Tensor(#[from] candle_core::Error),
 }

@@ -75,6 +75,17 @@ impl KvCache {
         Self { heads, head_dim, capacity, len: 0, data }
     }
 
+    /// An empty cache of the same shape and storage.
+    #[must_use]
+    pub fn empty_like(&self) -> Self {
+        let storage = match self.data {
+            Data::F32(..) => KvStorage::F32,
+            Data::F16(..) => KvStorage::F16,
+            Data::Bf16(..) => KvStorage::Bf16,
+        };
+        Self::new(self.heads, self.head_dim, self.capacity, storage)
+    }
+
     /// Positions held.
     #[must_use]
     pub fn len(&self) -> usize {

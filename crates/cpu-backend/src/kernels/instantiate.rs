@@ -47,7 +47,11 @@ macro_rules! instantiate {
         $(#[$enable])*
         pub(crate) unsafe fn gelu(x: &mut [f32]) {
             // SAFETY: the slice is readable and writable; the caller vouches for the level.
-            unsafe { rows::map::<$simd, _>(x.as_ptr(), x.as_mut_ptr(), x.len(), rows::Gelu) }
+            unsafe {
+                // One borrow for both: a second would end the first.
+                let (len, x) = (x.len(), x.as_mut_ptr());
+                rows::map::<$simd, _>(x, x, len, rows::Gelu)
+            }
         }
 
         /// # Safety

@@ -105,7 +105,7 @@ impl FeatureEngine for WhisperEngine<WhisperModel> {
         windows(mel.frames())
             .map(|(start, len)| {
                 cancel.check()?;
-                self.0.features(&mel.window(start, len))
+                self.0.features(&mel.window(start, len), cancel)
             })
             .collect()
     }

@@ -93,7 +93,7 @@ fn dispatch(cli: Cli) -> Exit {
             let graceful = signal::watch(&cancel);
             let mut screen = Screen::new(&mut out, &mut err, settings.show, terminal);
             let open = |screen: &mut Screen<'_>| {
-                let engine = open(&settings.request, settings.machine, &cancel, screen);
+                let engine = open(&settings.request, settings.machine, screen);
                 graceful.begin();
                 engine
             };
@@ -106,17 +106,12 @@ fn dispatch(cli: Cli) -> Exit {
 fn open(
     request: &ModelRequest,
     machine: Machine,
-    cancel: &CancelToken,
     screen: &mut Screen<'_>,
 ) -> Result<WhisperEngine<WhisperModel>> {
     let files: ModelFiles = model::find(request)?;
     screen.note(&format!("model: {} ({}, {})", files.name, files.source.name(), files.folder.display()));
-    let options = OpenOptions {
-        device: machine.device,
-        precision: machine.precision,
-        threads: machine.threads,
-        cancel: cancel.clone(),
-    };
+    let options =
+        OpenOptions { device: machine.device, precision: machine.precision, threads: machine.threads };
     model::open(&files, &options).map(WhisperEngine)
 }
 
@@ -127,7 +122,7 @@ fn encode_one(args: &EncodeArgs, screen: &mut Screen<'_>) -> Result<()> {
     let cancel = CancelToken::new();
     let graceful = signal::watch(&cancel);
     let request = resolve::request(&args.model, args.quiet);
-    let engine = open(&request, resolve::machine(&args.model), &cancel, screen)?;
+    let engine = open(&request, resolve::machine(&args.model), screen)?;
     graceful.begin();
     let name = request.model.as_deref().unwrap_or(model::locate::BUNDLED);
     encode::encode(&engine, name, &input, raw.as_ref(), &args.output, &cancel, screen)

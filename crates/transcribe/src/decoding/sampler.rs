@@ -33,8 +33,8 @@ impl Sampler {
     #[allow(clippy::cast_possible_truncation)]
     pub(crate) fn draw(&mut self, logits: &[f32], temperature: f64) -> usize {
         let most = row::max(logits);
-        let scale = (1.0 / temperature) as f32;
-        let weight = |x: f32| f64::from((x - most) * scale).exp();
+        // Divided in f64: the inverse of a tiny temperature is infinite in f32, and 0 × ∞ is no number.
+        let weight = |x: f32| (f64::from(x - most) / temperature).exp();
         let total: f64 = logits.iter().map(|&x| weight(x)).sum();
         let target = self.uniform() * total;
         let mut sum = 0.0;

@@ -22,8 +22,6 @@ pub struct OpenOptions {
     pub precision: Precision,
     /// Threads on the CPU; all cores unless set.
     pub threads: Option<usize>,
-    /// Stops encoder and decoder between layers and tokens.
-    pub cancel: CancelToken,
 }
 
 /// A Whisper ready to transcribe.
@@ -32,7 +30,6 @@ pub struct WhisperModel {
     decoder: TextDecoder,
     tokenizer: Tokenizer,
     alignment_heads: Vec<Head>,
-    cancel: CancelToken,
 }
 
 /// Opens the model of `files`.
@@ -54,13 +51,7 @@ pub fn open(files: &ModelFiles, options: &OpenOptions) -> Result<WhisperModel> {
     // Three independent readers of the same files: side by side, so that the first word comes sooner.
     let (encoder, (decoder, tokenizer)) =
         rayon::join(load_encoder, || rayon::join(load_decoder, || Tokenizer::open(&files.folder, config)));
-    Ok(WhisperModel {
-        encoder: encoder?,
-        decoder: decoder?,
-        tokenizer: tokenizer?,
-        alignment_heads,
-        cancel: options.cancel.clone(),
-    })
+    Ok(WhisperModel { encoder: encoder?, decoder: decoder?, tokenizer: tokenizer?, alignment_heads })
 }
 
 impl WhisperModel {
@@ -68,8 +59,8 @@ impl WhisperModel {
     ///
     /// # Errors
     /// As [`SpeechModel::encode`].
-    pub fn features(&self, window: &LogMel) -> Result<AudioFeatures> {
-        Ok(self.encoder.encode_with(window, &self.cancel)?)
+    pub fn features(&self, window: &LogMel, cancel: &CancelToken) -> Result<AudioFeatures> {
+        Ok(self.encoder.encode_with(window, cancel)?)
     }
 
     /// The encoder by itself.
@@ -90,20 +81,30 @@ impl SpeechModel for WhisperModel {
         &self.tokenizer
     }
 
-    fn encode(&self, window: &LogMel) -> Result<CrossCache> {
-        let features = self.features(window)?;
-        Ok(self.decoder.cross_cache(&features, &self.cancel)?)
+    fn encode(&self, window: &LogMel, cancel: &CancelToken) -> Result<CrossCache> {
+        let features = self.features(window, cancel)?;
+        Ok(self.decoder.cross_cache(&features, cancel)?)
     }
 
-    fn inference<'a>(&'a self, audio: &'a CrossCache) -> Result<Box<dyn Inference + 'a>> {
-        Ok(Box::new(WindowInference::new(&self.decoder, audio, &self.cancel)))
+    fn inference<'a>(
+        &'a self,
+        audio: &'a CrossCache,
+        cancel: &'a CancelToken,
+    ) -> Result<Box<dyn Inference + 'a>> {
+        Ok(Box::new(WindowInference::new(&self.decoder, audio, cancel)))
     }
 
-    fn align(&self, audio: &CrossCache, sot_sequence: &[u32], text_tokens: &[u32]) -> Result<Alignment> {
+    fn align(
+        &self,
+        audio: &CrossCache,
+        sot_sequence: &[u32],
+        text_tokens: &[u32],
+        cancel: &CancelToken,
+    ) -> Result<Alignment> {
         let (no_timestamps, eot) = (self.tokenizer.no_timestamps(), self.tokenizer.eot());
         let tokens = [sot_sequence, &[no_timestamps], text_tokens, &[eot]].concat();
         let start = sot_sequence.len() + 1;
         let text = start..start + text_tokens.len();
-        Ok(self.decoder.align(&tokens, text, eot, &self.alignment_heads, audio, &self.cancel)?)
+        Ok(self.decoder.align(&tokens, text, eot, &self.alignment_heads, audio, cancel)?)
     }
 }

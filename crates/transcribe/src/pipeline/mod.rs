@@ -47,10 +47,20 @@ pub fn transcribe<M: SpeechModel>(
         let why = format!("the spectrogram has {} frames and must end in 3000 of silence", mel.frames());
         Error::new(ErrorKind::Usage, "cannot transcribe", why, "compute it with 30 s of padding")
     })?;
-    if config.n_audio_ctx == 0 || !WINDOW_FRAMES.is_multiple_of(config.n_audio_ctx) {
-        let why = format!("{} encoder positions do not divide a window of 3000 frames", config.n_audio_ctx);
+    if 2 * config.n_audio_ctx != WINDOW_FRAMES {
+        let why =
+            format!("it has {} encoder positions, half a window of 3000 frames are 1500", config.n_audio_ctx);
         let hint = "use a model with 1500 encoder positions";
         return Err(Error::new(ErrorKind::Model, "cannot transcribe with this model", why, hint));
+    }
+    if mel.n_mels() != config.n_mels {
+        let why = format!("the spectrogram has {} mel bins, the model takes {}", mel.n_mels(), config.n_mels);
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "cannot transcribe",
+            why,
+            "compute it with the model's bins",
+        ));
     }
     for warning in warnings(model, options) {
         on_event(Event::Warning(&warning));
@@ -65,8 +75,8 @@ pub fn transcribe<M: SpeechModel>(
         }
         None if !tokenizer.is_multilingual() => ("en", None),
         None => {
-            let audio = model.encode(&mel.window(0, WINDOW_FRAMES))?;
-            let (best, _) = detect_language(&mut *model.inference(&audio)?, tokenizer)?;
+            let audio = model.encode(&mel.window(0, WINDOW_FRAMES), cancel)?;
+            let (best, _) = detect_language(&mut *model.inference(&audio, cancel)?, tokenizer)?;
             first_window = Some(audio);
             (best.code, Some(best.probability))
         }
@@ -90,7 +100,7 @@ pub fn transcribe<M: SpeechModel>(
         language,
         initial_prompt,
     };
-    let mut windows = ModelWindows { model, mel, decoder, options: &options, language, first_window };
+    let mut windows = ModelWindows { model, mel, decoder, options: &options, language, cancel, first_window };
     transcribe_windows(&mut windows, facts, &options, cancel, on_event)
 }
 

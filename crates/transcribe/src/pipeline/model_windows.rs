@@ -1,7 +1,7 @@
 //! A model and a file's mel as the loop sees them.
 
-use whisper_encoder::LogMel;
 use whisper_encoder::log_mel::WINDOW_FRAMES;
+use whisper_encoder::{CancelToken, LogMel};
 
 use super::TranscribeOptions;
 use super::sequential::Windows;
@@ -17,6 +17,7 @@ pub(crate) struct ModelWindows<'a, M: SpeechModel> {
     pub(crate) decoder: WindowDecoder<'a>,
     pub(crate) options: &'a TranscribeOptions,
     pub(crate) language: &'a str,
+    pub(crate) cancel: &'a CancelToken,
     /// Frames 0 to 3000, if they were encoded to detect the language.
     pub(crate) first_window: Option<M::Audio>,
 }
@@ -29,12 +30,12 @@ impl<M: SpeechModel> Windows for ModelWindows<'_, M> {
         let known = self.first_window.take().filter(|_| seek == 0 && frames == WINDOW_FRAMES);
         match known {
             Some(audio) => Ok(audio),
-            None => self.model.encode(&self.mel.window(seek, frames)),
+            None => self.model.encode(&self.mel.window(seek, frames), self.cancel),
         }
     }
 
     fn decode(&mut self, audio: &M::Audio, options: &DecodingOptions) -> Result<DecodingResult> {
-        self.decoder.decode(&mut *self.model.inference(audio)?, options)
+        self.decoder.decode(&mut *self.model.inference(audio, self.cancel)?, options)
     }
 
     fn text(&self, tokens: &[u32]) -> String {
@@ -51,7 +52,9 @@ impl<M: SpeechModel> Windows for ModelWindows<'_, M> {
         let (prepend, append) = (&self.options.prepend_punctuations, &self.options.append_punctuations);
         let task = self.options.decoding.task;
         let language = self.language;
-        let last = last_speech_timestamp;
-        add_word_timestamps(segments, self.model, audio, frames, language, task, prepend, append, last)
+        let (last, cancel) = (last_speech_timestamp, self.cancel);
+        add_word_timestamps(
+            segments, self.model, audio, frames, language, task, prepend, append, last, cancel,
+        )
     }
 }

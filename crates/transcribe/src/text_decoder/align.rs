@@ -6,6 +6,9 @@ use super::network::Watch;
 use super::{CrossCache, Scratch, TextDecoder};
 use crate::speech_model::Alignment;
 
+/// Rows of logits computed together.
+const LOGIT_ROWS: usize = 8;
+
 impl TextDecoder {
     /// Runs `tokens` and keeps the scores of `heads`, `(layer, head)`; `text` is where the text tokens stand in `tokens`.
     ///
@@ -25,9 +28,22 @@ impl TextDecoder {
     ) -> Result<Alignment> {
         cancel.check()?;
         let mut cache = self.new_cache();
-        if tokens.len() > cache.capacity() || text.start == 0 || text.end > tokens.len() {
-            let reason = format!("{} tokens do not fit {} positions", tokens.len(), cache.capacity());
+        let config = self.config();
+        let fits = tokens.len() <= cache.capacity() && text.start > 0 && text.end <= tokens.len();
+        let known =
+            tokens.iter().all(|&token| (token as usize) < config.n_vocab) && eot as usize <= config.n_vocab;
+        if !fits || !known {
+            let reason = format!(
+                "{} tokens do not fit {} positions or the vocabulary",
+                tokens.len(),
+                cache.capacity()
+            );
             return Err(whisper_encoder::Error::Shape(reason));
+        }
+        if let Some(head) =
+            heads.iter().find(|head| head.0 >= config.n_text_layer || head.1 >= config.n_text_head)
+        {
+            return Err(whisper_encoder::Error::Shape(format!("the decoder has no head {head:?}")));
         }
         let (n, frames) = (tokens.len(), cross.frames);
         let mut watched = vec![Vec::new(); self.config().n_text_layer];
@@ -50,13 +66,17 @@ impl TextDecoder {
         let watch = Watch { heads: &watched, visit: &mut keep };
         self.forward(tokens, &mut cache, cross, &mut scratch, Some(watch));
 
-        let d = self.config().d_model;
-        let mut logits = vec![0.0; self.config().n_vocab];
+        let (d, n_vocab) = (config.d_model, config.n_vocab);
+        // The position before a token tells it. A few rows at a time read the vocabulary's weights once for all.
+        let hidden = &scratch.h[(text.start - 1) * d..(text.end - 1) * d];
+        let mut logits = vec![0.0; LOGIT_ROWS * n_vocab];
         let mut token_probs = Vec::with_capacity(text.len());
-        for at in text {
+        for (hidden, tokens) in hidden.chunks(LOGIT_ROWS * d).zip(tokens[text].chunks(LOGIT_ROWS)) {
             cancel.check()?;
-            self.logits(&scratch.h[(at - 1) * d..at * d], &mut logits);
-            token_probs.push(probability(&logits[..eot as usize], tokens[at] as usize));
+            let logits = &mut logits[..tokens.len() * n_vocab];
+            self.logits(hidden, logits);
+            let rows = logits.chunks_exact(n_vocab).zip(tokens);
+            token_probs.extend(rows.map(|(row, &token)| probability(&row[..eot as usize], token as usize)));
         }
         Ok(Alignment { heads: heads.len(), tokens: tokens.len(), frames, qk, token_probs })
     }

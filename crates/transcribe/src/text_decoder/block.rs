@@ -40,13 +40,15 @@ impl Block {
         let at = |part: &str| format!("decoder.layers.{index}.{part}");
         let matrix = |part: &str, rows, cols| checkpoint.matrix(&at(&format!("{part}.weight")), rows, cols);
         let bias = |part: &str, len| checkpoint.vector(&at(&format!("{part}.bias")), len);
-        let linear =
-            |part: &str, rows, cols| prepare(&matrix(part, rows, cols)?, Some(&bias(part, rows)?), precision);
+        let linear = |part: &str, rows, cols| {
+            let (weight, bias) = (matrix(part, rows, cols)?, bias(part, rows)?);
+            prepare(checkpoint, &at(part), &weight, Some(&bias), precision)
+        };
         // Keys have no bias.
         let zeros = vec![0.0; d];
         let stacked = |parts: &[&str], biases: &[&[f32]]| {
             let weights = parts.iter().map(|part| matrix(part, d, d)).collect::<Result<Vec<_>>>()?;
-            prepare(&stack(weights)?, Some(&biases.concat()), precision)
+            prepare(checkpoint, &at(parts[0]), &stack(weights)?, Some(&biases.concat()), precision)
         };
         Ok(Self {
             heads,
@@ -59,7 +61,10 @@ impl Block {
             cross_attend: CrossAttention {
                 norm: LayerNorm::load(checkpoint, &at("encoder_attn_layer_norm"))?,
                 query: linear("encoder_attn.q_proj", d, d)?,
-                key: prepare(&matrix("encoder_attn.k_proj", d, d)?, None, precision)?,
+                key: {
+                    let name = "encoder_attn.k_proj";
+                    prepare(checkpoint, &at(name), &matrix(name, d, d)?, None, precision)?
+                },
                 value: linear("encoder_attn.v_proj", d, d)?,
                 out: linear("encoder_attn.out_proj", d, d)?,
                 heads,
@@ -120,7 +125,7 @@ impl Block {
         for (entry, qkv) in scratch.qkv.chunks_exact(3 * d).enumerate() {
             scratch.query.extend_from_slice(&qkv[..d]);
             let written = cache.of_mut(entry / n, index).extend(&qkv[d..2 * d], &qkv[2 * d..]);
-            debug_assert!(written.is_ok(), "callers check the cache's room");
+            assert!(written.is_ok(), "callers check the cache's room: {written:?}");
         }
         if n == 1 {
             let rows: Vec<&KvCache> = (0..cache.rows()).map(|row| cache.of(row, index)).collect();

@@ -47,12 +47,13 @@ impl TextDecoder {
     /// [`whisper_encoder::Error::Checkpoint`] for missing or misshapen tensors.
     pub fn load(checkpoint: &Checkpoint, context: Context, precision: Precision) -> Result<Self> {
         let config = checkpoint.config().clone();
+        let context = precision.within(context);
         let d = config.d_model;
         let embedding = checkpoint.matrix("decoder.embed_tokens.weight", config.n_vocab, d)?;
         let positions = checkpoint.tensor("decoder.embed_positions.weight", &[config.n_text_ctx, d])?;
         let blocks = (0..config.n_text_layer).map(|index| Block::load(checkpoint, index, precision));
         Ok(Self {
-            embedding: prepare(&embedding, None, precision)?,
+            embedding: prepare(checkpoint, "decoder.embed_tokens.weight", &embedding, None, precision)?,
             positions,
             blocks: blocks.collect::<Result<_>>()?,
             norm: LayerNorm::load(checkpoint, "decoder.layer_norm")?,

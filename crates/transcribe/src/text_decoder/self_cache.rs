@@ -91,7 +91,7 @@ impl SelfCache {
 /// Copies `original` into the memory of `spare` if there is any.
 fn copy(original: Option<&[KvCache]>, spare: Option<Vec<KvCache>>) -> Option<Vec<KvCache>> {
     let original = original?;
-    let Some(mut copy) = spare else { return Some(original.to_vec()) };
+    let mut copy = spare.unwrap_or_else(|| original.iter().map(KvCache::empty_like).collect());
     copy.iter_mut().zip(original).for_each(|(to, from)| to.copy_from(from));
     Some(copy)
 }

@@ -1,9 +1,9 @@
 //! Checkpoint tensors as the CPU backend wants them.
 
-use cpu_backend::{Context, Linear, Storage, Weights};
+use cpu_backend::{Context, Linear, Storage};
 use whisper_encoder::accelerator::LAYER_NORM_EPS;
 use whisper_encoder::checkpoint::{Checkpoint, Values, Weight};
-use whisper_encoder::{Error, Precision, Result};
+use whisper_encoder::{Precision, Result};
 
 /// How to keep `weight`: int8 weights stay int8 at every precision, since their products with f32 are exact.
 pub(super) fn storage(weight: &Weight, precision: Precision) -> Storage {
@@ -14,38 +14,42 @@ pub(super) fn storage(weight: &Weight, precision: Precision) -> Storage {
     }
 }
 
-/// Prepares a linear layer.
-pub(super) fn prepare(weight: &Weight, bias: Option<&[f32]>, precision: Precision) -> Result<Linear> {
-    let source = match weight.values() {
-        Values::F32(values) => Weights::F32(values),
-        Values::F16(values) => Weights::F16(values),
-        Values::Bf16(values) => Weights::Bf16(values),
-        Values::Int8 { data, scale } => Weights::Int8 { data, scale },
-    };
-    Linear::new(source, bias, weight.rows(), weight.cols(), storage(weight, precision))
-        .map_err(|error| Error::Shape(error.to_string()))
+/// Prepares a linear layer; `name` is its tensor, for errors.
+pub(super) fn prepare(
+    checkpoint: &Checkpoint,
+    name: &str,
+    weight: &Weight,
+    bias: Option<&[f32]>,
+    precision: Precision,
+) -> Result<Linear> {
+    Linear::new(weight.as_cpu(), bias, weight.rows(), weight.cols(), storage(weight, precision))
+        .map_err(|error| checkpoint.unfit(name, &error.to_string()))
 }
 
-/// Rows of several matrices of one width and number type, one under the other.
+/// Rows of several matrices of one width, one under the other; of mixed number types as f32.
 pub(super) fn stack(parts: Vec<Weight>) -> Result<Weight> {
     let cols = parts.first().map_or(0, Weight::cols);
     let rows = parts.iter().map(Weight::rows).sum();
-    let mut parts = parts.into_iter();
-    let first = parts.next().map_or(Values::F32(Vec::new()), Weight::into_values);
-    let stacked = parts.try_fold(first, |mut stacked, part| {
-        match (&mut stacked, part.into_values()) {
-            (Values::F32(all), Values::F32(more)) => all.extend(more),
-            (Values::F16(all), Values::F16(more)) => all.extend(more),
-            (Values::Bf16(all), Values::Bf16(more)) => all.extend(more),
-            (Values::Int8 { data, scale }, Values::Int8 { data: more, scale: scales }) => {
-                data.extend(more);
-                scale.extend(scales);
-            }
-            _ => return Err(Error::Shape("q, k and v of one layer have different number types".into())),
+    let kind = |weight: &Weight| std::mem::discriminant(weight.values());
+    if parts.windows(2).any(|pair| kind(&pair[0]) != kind(&pair[1])) {
+        return Weight::new(rows, cols, Values::F32(parts.iter().flat_map(Weight::to_f32).collect()));
+    }
+    let mut values = parts.into_iter().map(Weight::into_values);
+    let first = values.next().unwrap_or(Values::F32(Vec::new()));
+    Weight::new(rows, cols, values.fold(first, append))
+}
+
+/// `more` after `all`, both of one number type.
+fn append(all: Values, more: Values) -> Values {
+    match (all, more) {
+        (Values::F32(all), Values::F32(more)) => Values::F32([all, more].concat()),
+        (Values::F16(all), Values::F16(more)) => Values::F16([all, more].concat()),
+        (Values::Bf16(all), Values::Bf16(more)) => Values::Bf16([all, more].concat()),
+        (Values::Int8 { data, scale }, Values::Int8 { data: more, scale: scales }) => {
+            Values::Int8 { data: [data, more].concat(), scale: [scale, scales].concat() }
         }
-        Ok(stacked)
-    })?;
-    Weight::new(rows, cols, stacked)
+        (all, _) => all,
+    }
 }
 
 /// γ and β of a layer norm, `[d_model]` each.
@@ -66,5 +70,25 @@ impl LayerNorm {
     /// Norms rows of `x`, `[entries, d_model]`, into `y`.
     pub(super) fn apply(&self, context: &Context, x: &[f32], y: &mut [f32]) {
         cpu_backend::layer_norm(context, x, &self.weight, &self.bias, LAYER_NORM_EPS, y);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn stacked_rows_keep_their_type_unless_mixed() {
+        let int8 =
+            |q: i8, scale| Weight::new(1, 2, Values::Int8 { data: vec![q, -q], scale: vec![scale] }).unwrap();
+        let floats = Weight::new(1, 2, Values::F32(vec![0.5, 7.0])).unwrap();
+        let same = stack(vec![int8(3, 0.5), int8(4, 0.25)]).unwrap();
+        assert!(matches!(same.values(), Values::Int8 { .. }));
+        assert_eq!(same.to_f32(), [1.5, -1.5, 1.0, -1.0]);
+        let mixed = stack(vec![int8(3, 0.5), floats, int8(4, 0.25)]).unwrap();
+        assert_eq!(mixed.to_f32(), [1.5, -1.5, 0.5, 7.0, 1.0, -1.0]);
+        assert_eq!((mixed.rows(), mixed.cols()), (3, 2));
     }
 }

@@ -1,5 +1,7 @@
 //! Words of a window and when they are spoken (OpenAI timing.py, `find_alignment`, `merge_punctuations`).
 
+use whisper_encoder::CancelToken;
+
 use super::attention::{Matrix, matrix};
 use super::{dtw, numpy};
 use crate::decoding::Task;
@@ -37,13 +39,14 @@ pub fn find_alignment<M: SpeechModel>(
     num_frames: usize,
     language: &str,
     task: Task,
+    cancel: &CancelToken,
 ) -> Result<Vec<WordTiming>> {
     if text_tokens.is_empty() {
         return Ok(Vec::new());
     }
     let tokenizer = model.tokenizer();
     let sot_sequence = tokenizer.sot_sequence(language, task)?;
-    let alignment = model.align(audio, &sot_sequence, text_tokens)?;
+    let alignment = model.align(audio, &sot_sequence, text_tokens, cancel)?;
     check(&alignment, sot_sequence.len(), text_tokens.len())?;
 
     let matrix = matrix(&alignment, sot_sequence.len(), num_frames / 2);

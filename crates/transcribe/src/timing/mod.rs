@@ -9,6 +9,8 @@ mod tests;
 
 pub use self::alignment::{WordTiming, find_alignment, merge_punctuations};
 
+use whisper_encoder::CancelToken;
+
 use crate::audio::SAMPLE_RATE;
 use crate::decoding::Task;
 use crate::mel::HOP_LENGTH;
@@ -43,6 +45,7 @@ pub fn add_word_timestamps<M: SpeechModel>(
     prepend: &str,
     append: &str,
     mut last_speech_timestamp: f64,
+    cancel: &CancelToken,
 ) -> Result<()> {
     let Some(first) = segments.first() else { return Ok(()) };
     #[allow(clippy::cast_precision_loss)]
@@ -52,7 +55,7 @@ pub fn add_word_timestamps<M: SpeechModel>(
     let text_tokens: Vec<u32> =
         segments.iter().flat_map(|segment| &segment.tokens).copied().filter(is_text).collect();
 
-    let mut alignment = find_alignment(model, audio, &text_tokens, num_frames, language, task)?;
+    let mut alignment = find_alignment(model, audio, &text_tokens, num_frames, language, task, cancel)?;
     let durations: Vec<f64> =
         alignment.iter().map(|word| word.end - word.start).filter(|duration| *duration != 0.0).collect();
     let median_duration = numpy::median(durations).min(MOST_MEDIAN);

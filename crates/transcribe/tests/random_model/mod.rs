@@ -17,7 +17,7 @@ use serde_json::Value;
 pub(crate) use folder::Storage;
 
 /// Every model that has an oracle.
-pub(crate) const NAMES: [&str; 5] = ["tiny", "english", "large-v3", "turbo", "uneven-heads"];
+pub(crate) const NAMES: [&str; 4] = ["tiny", "english", "large-v3", "turbo"];
 
 /// One model and what openai-whisper makes of it (the fields of `NAME.json`).
 #[derive(Deserialize)]

@@ -3,10 +3,11 @@
 use std::ops::Deref;
 
 use candle_core::{CpuStorage, Device, Storage as CandleStorage, Tensor};
-use cpu_backend::{Context, Linear, Mask, Storage, Weights};
+use cpu_backend::{Context, Linear, Mask, Storage};
 
 use super::{Accelerator, Epilogue, LAYER_NORM_EPS, Prepared};
-use crate::checkpoint::{Values, Weight};
+use crate::checkpoint::Weight;
+use crate::config::HEAD_DIM;
 use crate::{Error, Result};
 
 /// Computes with `cpu-backend` at one level, in one thread pool, with weights kept in one storage.
@@ -30,13 +31,7 @@ impl Accelerator for CpuAccelerator {
 
     fn prepare(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
         let (outputs, inputs) = (weight.rows(), weight.cols());
-        let source = match weight.values() {
-            Values::F32(values) => Weights::F32(values),
-            Values::F16(values) => Weights::F16(values),
-            Values::Bf16(values) => Weights::Bf16(values),
-            Values::Int8 { data, scale } => Weights::Int8 { data, scale },
-        };
-        let linear = Linear::new(source, bias, outputs, inputs, self.storage);
+        let linear = Linear::new(weight.as_cpu(), bias, outputs, inputs, self.storage);
         Ok(Prepared::new(outputs, inputs, linear.map_err(|error| Error::Shape(error.to_string()))?))
     }
 
@@ -66,7 +61,10 @@ impl Accelerator for CpuAccelerator {
 
     fn attention(&self, q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
         let (frames, d_model) = q.dims2()?;
-        let head_dim = d_model / heads;
+        if heads == 0 || d_model != heads * HEAD_DIM {
+            return Err(Error::Shape(format!("{d_model} features do not make {heads} heads of {HEAD_DIM}")));
+        }
+        let head_dim = HEAD_DIM;
         #[allow(clippy::cast_precision_loss, reason = "head_dim is at most a few hundred")]
         let scale = 1.0 / (head_dim as f32).sqrt();
         let mut out = vec![0.0; frames * d_model];

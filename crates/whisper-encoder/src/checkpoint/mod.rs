@@ -20,7 +20,7 @@ pub struct Checkpoint {
     path: PathBuf,
     config: Config,
     files: Vec<WeightFile>,
-    /// Name ▸ (file, safetensors index).
+    /// Name ▸ index into `files`.
     names: HashMap<String, usize>,
 }
 
@@ -140,7 +140,9 @@ impl Checkpoint {
         found.ok_or_else(|| self.unfit(name, "it is missing"))
     }
 
-    fn unfit(&self, name: &str, reason: &str) -> Error {
+    /// The error that names a tensor of this checkpoint that cannot be used.
+    #[must_use]
+    pub fn unfit(&self, name: &str, reason: &str) -> Error {
         Error::Checkpoint { path: self.path.clone(), reason: format!("tensor {name}: {reason}") }
     }
 

@@ -87,6 +87,17 @@ impl Weight {
         &self.values
     }
 
+    /// The values as the CPU backend takes them.
+    #[must_use]
+    pub fn as_cpu(&self) -> cpu_backend::Weights<'_> {
+        match &self.values {
+            Values::F32(values) => cpu_backend::Weights::F32(values),
+            Values::F16(values) => cpu_backend::Weights::F16(values),
+            Values::Bf16(values) => cpu_backend::Weights::Bf16(values),
+            Values::Int8 { data, scale } => cpu_backend::Weights::Int8 { data, scale },
+        }
+    }
+
     /// Gives the values away.
     #[must_use]
     pub fn into_values(self) -> Values {

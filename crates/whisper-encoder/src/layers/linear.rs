@@ -26,12 +26,14 @@ impl Linear {
         (outputs, inputs): (usize, usize),
         bias: Bias,
     ) -> Result<Self> {
-        let weight = checkpoint.matrix(&format!("{name}.weight"), outputs, inputs)?;
+        let full_name = format!("{name}.weight");
+        let weight = checkpoint.matrix(&full_name, outputs, inputs)?;
         let bias = match bias {
             Bias::Stored => Some(checkpoint.vector(&format!("{name}.bias"), outputs)?),
             Bias::Absent => None,
         };
-        Ok(Self(accelerator.prepare(&weight, bias.as_deref())?))
+        let prepared = accelerator.prepare(&weight, bias.as_deref());
+        Ok(Self(prepared.map_err(|error| checkpoint.unfit(&full_name, &error.to_string()))?))
     }
 
     pub(crate) fn forward(&self, accelerator: &dyn Accelerator, x: &Tensor) -> Result<Tensor> {

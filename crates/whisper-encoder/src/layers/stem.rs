@@ -29,7 +29,9 @@ impl Stem {
             let weight =
                 Weight::new(config.d_model, KERNEL * inputs, Values::F32(kernel_major(&stored, inputs)))?;
             let bias = checkpoint.vector(&format!("encoder.{name}.bias"), config.d_model)?;
-            accelerator.prepare(&weight, Some(&bias))
+            accelerator
+                .prepare(&weight, Some(&bias))
+                .map_err(|error| checkpoint.unfit(name, &error.to_string()))
         };
         let positions =
             checkpoint.tensor("encoder.embed_positions.weight", &[config.n_audio_ctx, config.d_model])?;

@@ -130,7 +130,11 @@ impl Map for Scale {
 #[inline(always)]
 pub(crate) unsafe fn scale<S: Simd>(x: &mut [f32], factor: f32) {
     // SAFETY: the slice is readable and writable.
-    unsafe { map::<S, _>(x.as_ptr(), x.as_mut_ptr(), x.len(), Scale(factor)) }
+    unsafe {
+        // One borrow for both: a second would end the first.
+        let (len, x) = (x.len(), x.as_mut_ptr());
+        map::<S, _>(x, x, len, Scale(factor))
+    }
 }
 
 /// The largest element, −∞ for none; a NaN is passed over (it shows up in the exponentials).

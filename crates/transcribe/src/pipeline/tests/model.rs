@@ -131,18 +131,18 @@ impl SpeechModel for Model {
         &self.tokenizer
     }
 
-    fn encode(&self, window: &LogMel) -> Result<()> {
+    fn encode(&self, window: &LogMel, _cancel: &CancelToken) -> Result<()> {
         assert_eq!((window.n_mels(), window.frames()), (1, 3000));
         let filled = window.data().iter().filter(|&&x| x != 0.0).count();
         self.encoded.borrow_mut().push((window.data()[0], filled));
         Ok(())
     }
 
-    fn inference<'a>(&'a self, _audio: &'a ()) -> Result<Box<dyn Inference + 'a>> {
+    fn inference<'a>(&'a self, _audio: &'a (), _cancel: &'a CancelToken) -> Result<Box<dyn Inference + 'a>> {
         Ok(Box::new(Voice { model: self, step: 0, sampled: 0 }))
     }
 
-    fn align(&self, _audio: &(), _sot_sequence: &[u32], _text_tokens: &[u32]) -> Result<Alignment> {
+    fn align(&self, _audio: &(), _sot: &[u32], _text: &[u32], _cancel: &CancelToken) -> Result<Alignment> {
         Err(Error::new(ErrorKind::Internal, "no alignment", "scripted", ""))
     }
 }
