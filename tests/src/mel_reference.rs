@@ -162,12 +162,21 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Whether `value` is above `bound`, or one of them is not a number.
+fn beyond(value: f64, bound: f64) -> bool {
+    value.is_nan() || bound.is_nan() || value > bound
+}
+
 /// Judges `got` by `golden` and `exact`, all `[n_mels, frames]`.
 ///
 /// # Errors
 /// A sentence with the first cell that breaks a rule: got, golden, exact and the bound.
 pub fn judge(got: &[f32], golden: &[f32], exact: &[f64], frames: usize) -> Result<Verdict, String> {
-    if got.len() != golden.len() || got.len() != exact.len() || got.is_empty() || got.len() % frames != 0 {
+    if got.len() != golden.len()
+        || got.len() != exact.len()
+        || got.is_empty()
+        || !got.len().is_multiple_of(frames)
+    {
         return Err(format!("{} values got, {} golden, {} exact", got.len(), golden.len(), exact.len()));
     }
     let mut loudest = vec![f64::NEG_INFINITY; frames];
@@ -183,20 +192,19 @@ pub fn judge(got: &[f32], golden: &[f32], exact: &[f64], frames: usize) -> Resul
         };
         let [from_exact, from_golden, golden_from_exact] =
             [ours - exact, ours - theirs, theirs - exact].map(f64::abs);
-        // Written so that a NaN fails.
-        if !(from_exact <= EXACT) {
+        if beyond(from_exact, EXACT) {
             return wrong("far from the exact value", EXACT);
         }
         verdict.from_exact = verdict.from_exact.max(from_exact);
         verdict.golden_from_exact = verdict.golden_from_exact.max(golden_from_exact);
         if golden_from_exact <= GOLDEN_RIGHT {
-            if !(from_golden <= GOLDEN) {
+            if beyond(from_golden, GOLDEN) {
                 return wrong("far from the golden", GOLDEN);
             }
             verdict.from_golden = verdict.from_golden.max(from_golden);
         } else {
             let quiet = loudest[cell % frames] - exact;
-            if !(quiet >= QUIET) {
+            if beyond(QUIET, quiet) {
                 return wrong("the golden is far from the exact value of a loud cell", QUIET);
             }
             verdict.wrong += 1;
