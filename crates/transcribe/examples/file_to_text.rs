@@ -1,5 +1,7 @@
 //! Prints what is said in an audio file, segment by segment: `cargo run --release --example file_to_text -- AUDIO [MODEL]`.
 
+#![allow(clippy::print_stdout, reason = "a program that prints text")]
+
 use std::error::Error;
 use std::path::Path;
 

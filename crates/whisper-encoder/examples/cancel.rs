@@ -1,5 +1,7 @@
 //! Stops an encoder from another thread, between two layers: `cargo run --example cancel -- MODEL_FOLDER`.
 
+#![allow(clippy::print_stdout, reason = "a program that prints what it found")]
+
 use std::thread;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Encodes a window of silence and prints the shape of its features: `cargo run --example features -- MODEL_FOLDER`.
 
+#![allow(clippy::print_stdout, reason = "a program that prints what it found")]
+
 use whisper_encoder::{LogMel, WhisperEncoder};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,5 +1,7 @@
 //! Prints the root mean square of every sub-layer's output: `cargo run --example probe -- MODEL_FOLDER`.
 
+#![allow(clippy::print_stdout, reason = "a program that prints what it found")]
+
 use whisper_encoder::{LogMel, WhisperEncoder};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
