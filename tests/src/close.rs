@@ -16,16 +16,29 @@ pub struct Bound {
     pub reason: &'static str,
 }
 
-/// One encoder sub-layer in f32 against torch's. The longest sum has K = 2048 terms (the MLP's second product), whose
-/// rounding grows as u·√K = 2.7e-6 of the result's RMS when errors are independent; √13 of it gathers over six blocks
-/// of two products each and the stem: 9.7e-6. The absolute bound is for the few outlier channels that reach 450, where
-/// an ulp is 3e-5.
+/// One sub-layer of the encoder's first blocks in f32 against torch's. The longest sum has K = 2048 terms (the MLP's
+/// second product), whose rounding grows as u·√K = 2.7e-6 of the result's RMS when errors are independent; √13 of it
+/// gathers over six blocks of two products each and the stem: 9.7e-6. Single values reach 22, where that is 2e-4.
 pub const ENCODER: Bound =
-    Bound { absolute: 1e-3, relative_rms: 1e-5, reason: "u·√2048·√13 of f32, outliers to 450" };
+    Bound { absolute: 3e-4, relative_rms: 1e-5, reason: "u·√2048·√13 of f32, values to 22" };
+
+/// The same from whisper-base's block 3 on, where its MLP makes single values of −60 … −470 out of sums that cancel, so
+/// that rounding before them counts for more. How much more was measured on four clips: OpenAI's own encoder in f32
+/// (which the goldens are) is up to 1.8e-3 and 1.1e-5 off the same encoder in f64, and two runs of it with different
+/// threads are up to 2.0e-3 and 1.1e-5 apart. Two implementations, each so far off: twice that, with a tenth to spare.
+pub const ENCODER_DEEP: Bound =
+    Bound { absolute: 4e-3, relative_rms: 2.5e-5, reason: "PyTorch's f32 is half of it off its f64" };
+
+/// The bound for a sub-layer by OpenAI's name of it.
+#[must_use]
+pub fn encoder(name: &str) -> &'static Bound {
+    let early = ["encoder.conv", "encoder.blocks.0", "encoder.blocks.1", "encoder.blocks.2"];
+    if early.iter().any(|start| name.starts_with(start)) { &ENCODER } else { &ENCODER_DEEP }
+}
 
 /// Raw logits against torch's: as the encoder, once more through six decoder blocks of three products.
 pub const LOGITS: Bound =
-    Bound { absolute: 2e-3, relative_rms: 2e-5, reason: "the encoder's bound twice over" };
+    Bound { absolute: 2e-3, relative_rms: 2e-5, reason: "the encoder's derived bound twice over" };
 
 /// How far two arrays lie apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,5 +159,7 @@ mod tests {
         let derived = ROUNDOFF * 2048f64.sqrt() * 13f64.sqrt();
         assert!(derived <= ENCODER.relative_rms && ENCODER.relative_rms < 1.1 * derived, "{derived:e}");
         assert_eq!(LOGITS.relative_rms, 2.0 * ENCODER.relative_rms);
+        assert_eq!(encoder("encoder.blocks.2.mlp"), &ENCODER);
+        assert_eq!(encoder("encoder.blocks.3"), &ENCODER_DEEP);
     }
 }

@@ -180,7 +180,7 @@ impl Suite {
                 if let Ok(d) = Difference::of(&got, &want.data) {
                     println!("  {at:<44} {:>10.2e} {:>10.2e}", d.absolute, d.relative_rms);
                 }
-                report.keep(&at, close(&got, &want.data, &close::ENCODER));
+                report.keep(&at, close(&got, &want.data, close::encoder(name)));
             }
         }
         report

@@ -1,6 +1,6 @@
 //! Audio files and pipes to 16 kHz mono samples.
 //!
-//! Packet by packet: container ▸ codec ▸ mono ([`downmix`]) ▸ 16 kHz ([`resample`]), so that the whole of the sound exists
+//! Packet by packet: container ▸ codec ▸ mono (`downmix`) ▸ 16 kHz (`resample`), so that the whole of the sound exists
 //! once, as the final samples. Where OpenAI pipes the file through `ffmpeg -ac 1 -ar 16000 -f s16le`:
 //!
 //! - 16-bit mono at 16 kHz comes out exactly as there, `i16 / 32768`;

@@ -1,7 +1,7 @@
 //! The command line as typed. [`super::resolve`] turns it into [`super::settings::Settings`].
 //!
 //! Names, spellings and defaults are those of OpenAI's `whisper` command (transcribe.py, `cli`), with hyphens;
-//! [`super::argv`] adds the underscores. What differs: the model, the device, and where the text goes.
+//! `argv` adds the underscores. What differs: the model, the device, and where the text goes.
 
 use std::path::PathBuf;
 
