@@ -18,6 +18,23 @@ use transcribe::speech_model::SpeechModel;
 use transcribe::{Segment, Transcription, audio};
 use whisper_encoder::{CancelToken, Device, Precision};
 
+/// Cases that every run makes: of each option one, and the longest prompt. `WHISPER_ALL_TRANSCRIPTS=1` makes all.
+const USUAL: [&str; 13] = [
+    "beam3_patience",
+    "carry_initial_prompt",
+    "clip_open_end",
+    "clips",
+    "hallucination_silence_de",
+    "language_de",
+    "pause_no_speech",
+    "prefix",
+    "prompt_overflows",
+    "sample_len",
+    "suppress_some",
+    "translate",
+    "words",
+];
+
 /// Mean log-probabilities and no-speech probabilities: two f32 forward passes of one model.
 const PROBABILITY: f64 = 1e-3;
 /// Times that come from timestamp tokens are multiples of 0.02 s: only f64 rounding can differ.
@@ -232,9 +249,16 @@ fn whole_files_agree_under_every_option() {
     let oracle = oracle();
     let model = bundled();
     assert_eq!(oracle.cases.len(), 26, "cases in the oracle");
+    let all = std::env::var_os("WHISPER_ALL_TRANSCRIPTS").is_some_and(|value| !value.is_empty());
+    let unknown = USUAL.iter().find(|name| !oracle.cases.contains_key(**name));
+    assert!(unknown.is_none(), "not in the oracle: {unknown:?}");
     let mut words = Words::default();
     let mut failed = Vec::new();
     for (name, case) in &oracle.cases {
+        if !all && !USUAL.contains(&name.as_str()) {
+            println!("{name}: skipped, as WHISPER_ALL_TRANSCRIPTS is not set");
+            continue;
+        }
         let near = [case.margins.token, case.margins.timestamp_rule].into_iter().flatten();
         let near = near.fold(f64::INFINITY, f64::min);
         assert!(near > 1e-3, "{name}: the reference itself is {near} from a tie: take another case");

@@ -57,12 +57,10 @@ fn table() -> Vec<(&'static str, Option<Vec<u8>>, Want)> {
         ("silent-video.mp4", Some(sounds::fixture("video-only.mp4")), Error(&["no audio track"])),
         ("8 channels, 96 kHz.wav", Some(sounds::at_96_khz_in_8_channels()), Text(TEXT)),
         ("8-khz.wav", Some(sounds::at_8_khz()), Text(TEXT)),
-        ("24-bit.wav", Some(sounds::in_24_bits()), Text(TEXT)),
-        ("float.wav", Some(sounds::in_floats(None)), Text(TEXT)),
+        ("24-bit ёж 音声.wav", Some(sounds::in_24_bits()), Text(TEXT)),
+        ("float, no extension", Some(sounds::in_floats(None)), Text(TEXT)),
         // So short that openai-whisper, too, finds nothing in it.
         ("10 ms.wav", Some(sounds::ten_milliseconds()), Text("")),
-        ("ёж 音声.wav", Some(sounds::good()), Text(TEXT)),
-        ("no extension", Some(sounds::good()), Text(TEXT)),
     ]
 }
 
@@ -164,11 +162,9 @@ fn standard_input_is_read() {
     let mut odd = samples.clone();
     odd.push(0);
     let raw = ["--raw", "s16le:16000:1", "-"];
-    for (what, arguments, bytes, warning) in [
-        ("a wav", &["-"][..], sounds::good(), None),
-        ("samples", &raw, samples, None),
-        ("samples and a byte", &raw, odd, Some("the last 1 bytes")),
-    ] {
+    for (what, arguments, bytes, warning) in
+        [("samples", &raw[..], samples, None), ("samples and a byte", &raw, odd, Some("the last 1 bytes"))]
+    {
         let output = piped(home.path(), arguments, &bytes);
         let stderr = errors_of(&output);
         assert!(output.status.success(), "{what}: {stderr}");
@@ -178,7 +174,7 @@ fn standard_input_is_read() {
     }
     for (what, arguments, bytes, phrases) in [
         ("nothing", &["-"][..], &b""[..], ["standard input", "it is empty"]),
-        ("no samples", &raw, b"", ["standard input", "empty"]),
+        ("no samples", &raw, b"", ["standard input", "0 samples"]),
         ("no sound", &["-"], b"Call me Ishmael.", ["standard input", "not audio"]),
     ] {
         let output = piped(home.path(), arguments, bytes);
@@ -188,4 +184,5 @@ fn standard_input_is_read() {
     let named = piped(home.path(), &["-f", "txt", "-o", "out", "-"], &sounds::good());
     assert!(named.status.success(), "{}", errors_of(&named));
     assert_eq!(list(&home.path().join("out")), ["stdin.txt"]);
+    assert_eq!(fs::read_to_string(home.path().join("out/stdin.txt")).unwrap().trim_end(), TEXT);
 }
