@@ -158,7 +158,7 @@ impl Level {
     /// `c[12][32] (+)= row_scale · column_scale · Σ a·b` in 8 bits: `a` as [`Level::quantise`] writes it, at a stride of
     /// [`A_STRIDE`] quads. Only for levels that have VNNI.
     #[cfg(target_arch = "x86_64")]
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "matrices and their strides")]
     pub(crate) fn tile_i8(
         self,
         a: &[f32],
@@ -190,7 +190,7 @@ impl Level {
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "matrices and their strides")]
     pub(crate) fn tile_i8(
         self,
         _: &[f32],

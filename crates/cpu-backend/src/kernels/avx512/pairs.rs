@@ -15,7 +15,7 @@ use std::mem::transmute;
 /// The instructions named; 12 rows of `pairs` in `a`, `pairs` groups of 64 in `b`, 12 rows of 32 at stride `ldc`
 /// in `c`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
-#[allow(clippy::needless_range_loop)]
+#[allow(clippy::needless_range_loop, reason = "the index is that of several arrays")]
 pub(crate) unsafe fn tile_bf16(
     a: *const f32,
     b: *const bf16,

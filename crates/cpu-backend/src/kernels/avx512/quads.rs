@@ -14,7 +14,11 @@ const SHIFT: i32 = 128;
 /// The instructions named; 12 rows of `quads` in `a`, `quads` groups of 128 in `b`, 12 and 32 scales, 12 rows of 32
 /// at stride `ldc` in `c`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-#[allow(clippy::needless_range_loop, clippy::too_many_arguments)]
+#[allow(
+    clippy::needless_range_loop,
+    clippy::too_many_arguments,
+    reason = "several arrays, and their strides"
+)]
 pub(crate) unsafe fn tile_i8(
     a: *const f32,
     row_scale: *const f32,
