@@ -315,7 +315,6 @@ fn reduced_precisions_stay_near_f32_and_are_reduced() {
         for (name, reduced, least) in [("bf16", &bf16, 1e-7), ("int8", &int8, 0.0)] {
             for (what, got, want) in [("features", &reduced.0, &exact.0), ("logits", &reduced.1, &exact.1)] {
                 let rms = relative_rms(got, want);
-                println!("{storage:?} {name} {what}: relative RMS {rms:.2e}");
                 assert!(rms < 0.02, "{storage:?} {name} {what}: relative RMS {rms}");
                 assert!(what == "features" || rms >= least, "{storage:?} {name}: nothing was reduced");
             }
