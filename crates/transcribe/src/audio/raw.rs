@@ -97,7 +97,7 @@ impl FromStr for RawFormat {
         let [encoding, rate, channels] = parts[..] else {
             return Err(wrong(format!("it has {} parts, not 3", parts.len())));
         };
-        let known = ENCODINGS.iter().find(|(name, _)| *name == encoding);
+        let known = ENCODINGS.iter().find(|(name, _)| name.eq_ignore_ascii_case(encoding));
         let (_, encoding) = *known.ok_or_else(|| wrong(format!("there is no encoding `{encoding}`")))?;
         let (least, most) = (RATES.start(), RATES.end());
         let rate =
@@ -120,6 +120,20 @@ impl fmt::Display for RawFormat {
     }
 }
 
+/// What a file that begins so usually is, though headerless sound may begin with any bytes.
+fn mark(begin: &[u8]) -> Option<&'static str> {
+    const MARKS: [(usize, &[u8], &str); 5] = [
+        (0, b"RIFF", "a wav file"),
+        (0, b"fLaC", "a FLAC file"),
+        (0, b"OggS", "an Ogg file"),
+        (0, b"ID3", "an MP3 file"),
+        (4, b"ftyp", "an MP4 file"),
+    ];
+    let found =
+        MARKS.iter().find(|(at, mark, _)| begin.get(*at..).is_some_and(|rest| rest.starts_with(mark)));
+    found.map(|(_, _, kind)| *kind)
+}
+
 /// Reads `stream` to its end.
 pub(super) fn decode(mut stream: impl Read, name: &str, format: &RawFormat) -> Result<Loaded> {
     let size = format.encoding.bytes();
@@ -129,6 +143,8 @@ pub(super) fn decode(mut stream: impl Read, name: &str, format: &RawFormat) -> R
     let mut bytes = vec![0u8; frame * 4096];
     let mut interleaved = Vec::with_capacity(format.channels * 4096);
     let mut filled = 0;
+    let mut begun = false;
+    let mut warnings = Vec::new();
     loop {
         match stream.read(&mut bytes[filled..]) {
             Ok(0) => break,
@@ -137,13 +153,18 @@ pub(super) fn decode(mut stream: impl Read, name: &str, format: &RawFormat) -> R
             Err(error) => return Err(source::broken(name, error)),
         }
         let whole = filled - filled % frame;
+        if !begun {
+            begun = true;
+            warnings.extend(mark(&bytes[..filled]).map(|kind| {
+                format!("it begins as {kind} does, and is read as headerless {format} all the same; leave --raw out")
+            }));
+        }
         interleaved.clear();
         interleaved.extend(bytes[..whole].chunks_exact(size).map(|sample| format.encoding.sample(sample)));
         collector.push(&Block { interleaved: &interleaved, rate: format.rate, weights: &weights })?;
         bytes.copy_within(whole..filled, 0);
         filled -= whole;
     }
-    let mut warnings = Vec::new();
     if filled > 0 {
         warnings.push(format!(
             "the last {filled} bytes do not make a frame of {frame} and are left out; is it really {format}?"

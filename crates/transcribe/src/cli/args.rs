@@ -96,7 +96,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = DeviceParser, hide_possible_values = true)]
     pub device: Device,
     /// Numbers to compute in: f32 is token for token as OpenAI's
-    #[arg(long, value_name = "PRECISION", default_value = "auto", value_parser = precisions())]
+    #[arg(long, value_name = "PRECISION", default_value = "auto", value_parser = precisions(), ignore_case = true)]
     pub precision: Precision,
     /// Threads of the processor; 0 takes one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -187,6 +187,7 @@ pub enum ModelsCommand {
 fn precisions() -> impl clap::builder::TypedValueParser<Value = Precision> {
     use clap::builder::TypedValueParser;
     const ALL: [Precision; 4] = [Precision::Auto, Precision::F32, Precision::Bf16, Precision::Int8];
-    clap::builder::PossibleValuesParser::new(ALL.map(Precision::name))
-        .map(|name| ALL.into_iter().find(|precision| precision.name() == name).unwrap_or_default())
+    clap::builder::PossibleValuesParser::new(ALL.map(Precision::name)).map(|name| {
+        ALL.into_iter().find(|precision| precision.name().eq_ignore_ascii_case(&name)).unwrap_or_default()
+    })
 }

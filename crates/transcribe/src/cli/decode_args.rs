@@ -16,7 +16,7 @@ pub struct DecodeArgs {
     #[arg(short, long, value_name = "LANGUAGE", value_parser = language)]
     pub language: Option<Language>,
     /// transcribe: write what is said; translate: write it in English
-    #[arg(long, default_value = "transcribe", value_parser = tasks())]
+    #[arg(long, default_value = "transcribe", value_parser = tasks(), ignore_case = true)]
     pub task: Task,
     /// Beams of the beam search at temperature 0; None takes the most likely token
     #[arg(long, value_name = "N", default_value = "5", value_parser = maybe_count)]
@@ -65,14 +65,14 @@ pub struct DecodeArgs {
 #[command(next_help_heading = "Prompts")]
 pub struct PromptArgs {
     /// Text that comes before the first 30 s: names and words to expect, a style to follow
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub initial_prompt: Option<String>,
     /// Put the initial prompt before every 30 s, not only the first
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "True", default_value = "False",
           hide_default_value = true, value_name = "BOOL", value_parser = boolean)]
     pub carry_initial_prompt: bool,
     /// Text that each 30 s must begin with
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prefix: Option<String>,
     /// Give the text so far to the next 30 s; False makes loops less likely, and the text less consistent
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "True", default_value = "True",
@@ -127,6 +127,7 @@ pub struct WordArgs {
 /// Parses `--task`.
 fn tasks() -> impl clap::builder::TypedValueParser<Value = Task> {
     use clap::builder::TypedValueParser;
-    clap::builder::PossibleValuesParser::new([Task::Transcribe.name(), Task::Translate.name()])
-        .map(|name| if name == Task::Translate.name() { Task::Translate } else { Task::Transcribe })
+    clap::builder::PossibleValuesParser::new([Task::Transcribe.name(), Task::Translate.name()]).map(|name| {
+        if name.eq_ignore_ascii_case(Task::Translate.name()) { Task::Translate } else { Task::Transcribe }
+    })
 }

@@ -12,6 +12,7 @@ use crate::mel::{self, N_SAMPLES};
 use crate::model::WhisperModel;
 use crate::pipeline::{self, Event};
 use crate::speech_model::SpeechModel;
+use crate::tokenizer::whitespace::strip;
 use crate::{Result, Transcription};
 
 /// What happens while a file is transcribed.
@@ -84,9 +85,10 @@ impl<M: SpeechModel> Engine for WhisperEngine<M> {
         // The mel holds all that is needed from here on; an hour of samples is 230 MB.
         drop(loaded);
         let mut options = how.options.clone();
-        if let Some(prefix) = &how.prefix {
-            // OpenAI decoding.py, `_get_initial_tokens`: a space, then the stripped prefix.
-            options.decoding.prefix = self.0.tokenizer().encode(&format!(" {}", prefix.trim()))?;
+        // OpenAI decoding.py, `_get_initial_tokens`: a space, then the stripped prefix; nothing for an empty one, but a
+        // space for one of white space.
+        if let Some(prefix) = how.prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
+            options.decoding.prefix = self.0.tokenizer().encode(&format!(" {}", strip(prefix)))?;
         }
         pipeline::transcribe(&self.0, &mel, &options, cancel, &mut |event| listener(Happening::Event(event)))
     }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::settings::Files;
-use crate::writer::{Format, output_path};
+use crate::writer::{Format, check_place, output_path};
 use crate::{Error, ErrorKind, Result};
 
 /// Where sound comes from.
@@ -70,7 +70,9 @@ impl Input {
 
 fn hint_for_missing(path: &Path) -> &'static str {
     let text = path.to_string_lossy();
-    if text.contains("://") {
+    if ["encode", "models", "completions"].contains(&&*text) {
+        "if you mean the subcommand of that name, put it first, before all options"
+    } else if text.contains("://") {
         "addresses are not read: download the file first"
     } else if text.contains('*') {
         "no file matches the pattern"
@@ -147,14 +149,40 @@ fn clash(one: &Input, other: &Input, path: &Path) -> Error {
     )
 }
 
-/// The path as the file system takes it: without `.` parts, and in one case where case does not count.
+/// Checks the one output of one input.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] if it would replace the input; [`ErrorKind::Output`] if its folder is not there.
+pub fn check_output(input: &Input, output: &Path) -> Result<()> {
+    if let Input::File(path) = input
+        && one_spelling(path) == one_spelling(output)
+    {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("cannot write {}", output.display()),
+            format!("it would replace the input {}", path.display()),
+            "give another file with -o",
+        ));
+    }
+    check_place(output)
+}
+
+/// The path as the file system takes it: links followed, as writing follows them, without `.` parts, and in one case
+/// where case does not count.
 fn one_spelling(path: &Path) -> PathBuf {
+    if let Ok(there) = path.canonicalize() {
+        return in_one_case(there);
+    }
     let folder = path.parent().map(|parent| if parent == Path::new("") { Path::new(".") } else { parent });
     let path = folder.and_then(|folder| folder.canonicalize().ok()).map_or_else(
         // The folder is not there yet: this run makes it, and spells it in one way.
         || path.components().filter(|part| *part != std::path::Component::CurDir).collect(),
         |folder| folder.join(path.file_name().unwrap_or_default()),
     );
+    in_one_case(path)
+}
+
+fn in_one_case(path: PathBuf) -> PathBuf {
     if cfg!(any(windows, target_os = "macos")) {
         PathBuf::from(path.to_string_lossy().to_lowercase())
     } else {
@@ -203,6 +231,35 @@ mod tests {
     }
 
     #[test]
+    fn an_output_of_encode_may_not_replace_its_input() {
+        let root = tempfile::tempdir().unwrap();
+        let there = root.path().join("a.wav");
+        fs::write(&there, "sound").unwrap();
+        let input = Input::new(&there);
+        let kind = |output: &Path| check_output(&input, output).map_err(|error| error.kind());
+        assert_eq!(kind(&there), Err(ErrorKind::Usage));
+        assert_eq!(kind(&root.path().join("./a.wav")), Err(ErrorKind::Usage));
+        assert_eq!(kind(&root.path().join("b.wav")), Ok(()));
+        assert_eq!(kind(&root.path().join("no/such/folder")), Err(ErrorKind::Output));
+        assert_eq!(kind(&there.join("under-a-file")), Err(ErrorKind::Output));
+        assert_eq!(kind(root.path()), Err(ErrorKind::Output));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_are_followed_as_writing_follows_them() {
+        let root = tempfile::tempdir().unwrap();
+        let (sound, link) = (root.path().join("t.wav"), root.path().join("t.txt"));
+        fs::write(&sound, "sound").unwrap();
+        std::os::unix::fs::symlink("t.wav", &link).unwrap();
+        let here = Files { folder: root.path().into(), ..files(&[Format::Txt]) };
+        let error = plan(std::slice::from_ref(&sound), Some(&here)).unwrap_err();
+        assert!(error.why().contains("replace"), "{error}");
+        assert!(check_output(&Input::new(&sound), &link).is_err());
+        assert!(check_output(&Input::new(&link), &sound).is_err());
+    }
+
+    #[test]
     fn what_cannot_be_read_is_found_early() {
         let root = tempfile::tempdir().unwrap();
         let there = root.path().join("a.wav");
@@ -213,6 +270,7 @@ mod tests {
             (root.path().to_path_buf(), "folder"),
             (root.path().join("b.wav"), "no such file"),
             ("https://example.org/a.mp3".into(), "download"),
+            ("models".into(), "put it first"),
         ] {
             let error = Input::new(&path).check().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Input);

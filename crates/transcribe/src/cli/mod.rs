@@ -60,6 +60,7 @@ pub fn main() -> ExitCode {
 /// clap's: wrong options (exit code 2), and the texts of `--help` and `--version` (exit code 0).
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> std::result::Result<Cli, clap::Error> {
     let mut command = argv::with_underscores(Cli::command());
+    let argv = argv::expand_prefixes(&command, argv);
     let argv = argv::join_switches(&command, argv);
     let matches = command.try_get_matches_from_mut(argv)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
@@ -119,6 +120,7 @@ fn encode_one(args: &EncodeArgs, screen: &mut Screen<'_>) -> Result<()> {
     let input = Input::new(&args.audio);
     let raw = resolve::raw(args.raw.as_deref())?;
     input.check()?;
+    inputs::check_output(&input, &args.output)?;
     let cancel = CancelToken::new();
     let graceful = signal::watch(&cancel);
     let request = resolve::request(&args.model, args.quiet);

@@ -17,7 +17,8 @@ pub struct OutputArgs {
     #[arg(short, long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
     /// Formats of the files: txt, vtt, srt, tsv, json or all [default with -o: all]
-    #[arg(short = 'f', long, value_name = "FORMAT", value_delimiter = ',', value_parser = formats(), hide_possible_values = true)]
+    #[arg(short = 'f', long, value_name = "FORMAT", value_delimiter = ',', value_parser = formats(), ignore_case = true,
+          hide_possible_values = true)]
     pub output_format: Vec<Formats>,
     /// Replace files that exist: the default, as OpenAI's
     #[arg(long, conflicts_with = "skip_existing")]
@@ -51,7 +52,7 @@ fn formats() -> impl clap::builder::TypedValueParser<Value = Formats> {
     clap::builder::PossibleValuesParser::new(names).map(|name| {
         Format::ALL
             .iter()
-            .find(|format| format.name() == name)
+            .find(|format| format.name().eq_ignore_ascii_case(&name))
             .map_or(Formats::All, |format| Formats::One(*format))
     })
 }

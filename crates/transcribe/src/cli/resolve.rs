@@ -24,6 +24,19 @@ pub fn resolve(args: TranscribeArgs) -> Result<Settings> {
     let word_timestamps = args.words.word_timestamps;
     let subtitles = subtitles(&args.words, &mut warnings)?;
     let (text, files) = destination(&args.output)?;
+    if let Text::Document(format) = text
+        && format != Format::Txt
+        && args.audio.len() > 1
+    {
+        return Err(usage(
+            format!("cannot write {} to standard output", format.name()),
+            format!(
+                "{} inputs make as many documents, and one after the other they are none",
+                args.audio.len()
+            ),
+            "give one input at a time, a folder with -o, or -f txt",
+        ));
+    }
     if files.is_none() && !matches!(text, Text::Document(_)) && args.words.asks_for_subtitles() {
         warnings.push("options of subtitles have no effect without -f srt or -f vtt".into());
     }
@@ -59,10 +72,12 @@ pub fn request(args: &ModelArgs, quiet: bool) -> ModelRequest {
 pub fn places(args: &PlaceArgs) -> (Surroundings, HubSettings) {
     let mut hub = HubSettings::of_process();
     hub.offline |= args.offline;
-    if let Some(folder) = &args.model_dir {
+    // By option or by environment variable: downloads are kept there too.
+    let surroundings = Surroundings::of_process(args.model_dir.clone());
+    if let Some(folder) = &surroundings.model_dir {
         hub.cache = Some(folder.clone());
     }
-    (Surroundings::of_process(args.model_dir.clone()), hub)
+    (surroundings, hub)
 }
 
 /// What to open the model on.

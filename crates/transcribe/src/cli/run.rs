@@ -89,7 +89,8 @@ pub fn run<E: Engine>(
             return Exit::SomeFailed;
         }
         if screen.out_closed() && settings.files.is_none() {
-            return Exit::Done;
+            // The reader has what it wanted, but a failure before that is one still.
+            return if tally.failed.is_empty() { Exit::Done } else { Exit::SomeFailed };
         }
     }
     tally.finish(settings, screen)
@@ -118,13 +119,7 @@ fn readable<'a>(settings: &'a Settings, screen: &mut Screen<'_>, tally: &mut Tal
 fn suited(settings: &Settings, multilingual: bool, screen: &mut Screen<'_>) -> Result<How> {
     let mut how = settings.how.clone();
     if multilingual {
-        let name = settings.request.model.as_deref().unwrap_or_default();
-        if how.options.decoding.task == Task::Translate && name.to_ascii_lowercase().contains("turbo") {
-            screen.warn("turbo models were not trained to translate: expect the spoken language");
-        }
-        if how.options.decoding.task == Task::Translate && how.options.word_timestamps {
-            screen.warn("times of words may not be reliable in translations");
-        }
+        // What may not work as asked is the pipeline's to say: it knows the model, not only its name.
         return Ok(how);
     }
     if how.options.decoding.task == Task::Translate {
@@ -164,6 +159,7 @@ fn one<E: Engine>(
                 let language = language_title(code);
                 screen.note(&format!("Detected language: {language} ({code}, {:.1} %)", probability * 100.0));
             }
+            Happening::Event(Event::Warning(text)) => screen.warn(text),
             Happening::Event(Event::Segment(segment)) => screen.segment(segment),
             Happening::Event(Event::Progress { done, total }) => screen.progress(done, total),
             Happening::Event(_) => {}

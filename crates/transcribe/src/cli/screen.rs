@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::settings::{Show, Text};
+use crate::tokenizer::whitespace::strip;
 use crate::writer::{Writer, WriterOptions, format_timestamp};
 use crate::{Error, Segment, Transcription};
 
@@ -50,7 +51,7 @@ impl<'a> Screen<'a> {
         match self.show.text {
             Text::Nothing | Text::Document(_) => {}
             Text::Plain => {
-                let text = segment.text.trim();
+                let text = strip(&segment.text);
                 if !text.is_empty() {
                     self.print(&format!("{text}\n"));
                 }

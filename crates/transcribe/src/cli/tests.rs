@@ -97,6 +97,43 @@ fn switches_stand_alone_or_before_a_boolean() {
 }
 
 #[test]
+fn names_are_taken_in_any_case() {
+    let lower = "-f srt --task translate --precision f32 --device cpu a.wav";
+    let upper = "-f SRT --task Translate --precision F32 --device CPU a.wav";
+    let read = |line: &str| format!("{:?}", typed(line).unwrap().transcribe);
+    assert_eq!(read(upper), read(lower));
+}
+
+#[test]
+fn prefixes_of_options_are_expanded_as_argparse_does() {
+    let read = |line: &str| format!("{:?}", typed(line).unwrap().transcribe);
+    for (short, long) in [
+        ("--lang en", "--language en"),
+        ("--initial_p Hi", "--initial_prompt Hi"),
+        ("--word_t True", "--word-timestamps True"),
+        ("--no-sp=0.5", "--no_speech_threshold=0.5"),
+        ("--condition False", "--condition_on_previous_text False"),
+    ] {
+        assert_eq!(read(&format!("{short} a.wav")), read(&format!("{long} a.wav")), "{short}");
+    }
+    // Not unique, not an option, and not to be touched.
+    assert!(typed("--max_line 3 a.wav").is_err());
+    assert_eq!(typed("-- --lang").unwrap().transcribe.audio, [std::path::PathBuf::from("--lang")]);
+    assert_eq!(typed("--prefix --lang a.wav").unwrap().transcribe.prompt.prefix.as_deref(), Some("--lang"));
+    assert!(matches!(typed("encode a.wav --out f").unwrap().command, Some(Command::Encode(_))));
+    assert!(matches!(typed("models list --off").unwrap().command, Some(Command::Models(_))));
+}
+
+#[test]
+fn prompts_may_begin_with_a_hyphen() {
+    let line = ["transcribe", "--initial_prompt", "- Hello", "--prefix", "-- well", "a.wav"];
+    let args = parse(line.map(Into::into)).unwrap().transcribe;
+    assert_eq!(args.prompt.initial_prompt.as_deref(), Some("- Hello"));
+    assert_eq!(args.prompt.prefix.as_deref(), Some("-- well"));
+    assert_eq!(args.audio, [std::path::PathBuf::from("a.wav")]);
+}
+
+#[test]
 fn subcommands_and_files_of_their_names() {
     assert!(matches!(typed("models").unwrap().command, Some(Command::Models(_))));
     assert!(matches!(typed("models list --offline").unwrap().command, Some(Command::Models(_))));

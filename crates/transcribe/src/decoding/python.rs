@@ -1,5 +1,7 @@
 //! Python's semantics where they decide a result: negative slices and `str.strip`.
 
+pub(crate) use crate::tokenizer::whitespace::strip;
+
 /// `tokens[-keep:]` as Python evaluates it, accidents included.
 ///
 /// `-0` is `0`, so a `keep` of 0 takes *everything*, and a negative `keep` drops that many tokens from the front.
@@ -12,11 +14,6 @@ pub(crate) fn tail(tokens: &[u32], keep: isize) -> &[u32] {
         _ => keep.unsigned_abs().min(length),
     };
     &tokens[start..]
-}
-
-/// `text.strip()`: Unicode white space, and U+001C–U+001F, which Python counts in and Rust does not.
-pub(crate) fn strip(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
 }
 
 #[cfg(test)]

@@ -43,21 +43,60 @@ pub fn write_output(
 /// # Errors
 /// [`ErrorKind::Output`] with the cause: no such folder, no permission, no space.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    attempt(path, write).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound => "create the folder first, or choose another with -o",
-            io::ErrorKind::PermissionDenied => "choose a folder that you may write to with -o",
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "free some space, or choose another folder with -o"
-            }
-            _ => "choose another folder with -o",
-        };
-        let what = format!("cannot write {}", path.display());
-        Error::new(ErrorKind::Output, what, error.to_string(), hint).with_source(error)
-    })
+    attempt(path, write).map_err(|error| cannot_write(path, error))
+}
+
+fn cannot_write(path: &Path, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "create the folder first, or choose another with -o",
+        io::ErrorKind::PermissionDenied => "choose a folder that you may write to with -o",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space, or choose another folder with -o"
+        }
+        _ => "choose another folder with -o",
+    };
+    let what = format!("cannot write {}", path.display());
+    Error::new(ErrorKind::Output, what, error.to_string(), hint).with_source(error)
+}
+
+/// Whether a file can be there: its folder is, and no folder has its name.
+///
+/// # Errors
+/// [`ErrorKind::Output`] as [`write_atomically`] gives it.
+pub fn check_place(path: &Path) -> Result<()> {
+    place(path).map(drop).map_err(|error| cannot_write(path, error))
+}
+
+/// The file's folder.
+fn place(path: &Path) -> io::Result<&Path> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "a folder of that name is there"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match fs::metadata(folder) {
+        Ok(data) if data.is_dir() => Ok(folder),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::NotADirectory,
+            format!("{} is a file, not a folder", folder.display()),
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(io::Error::new(error.kind(), format!("there is no folder {}", folder.display())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The system's own error, without the name of the temporary file that `tempfile` puts around it.
+fn bare(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<io::Error>());
+    match inner {
+        Some(inner) => io::Error::new(inner.kind(), inner.to_string()),
+        None => error,
+    }
 }
 
 fn attempt(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    place(path)?;
     let existing = fs::metadata(path).ok();
     if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
         let mut out = BufWriter::new(File::options().write(true).open(path)?);
@@ -68,7 +107,7 @@ fn attempt(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file that is there is read-only"));
     }
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = place(&path)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".transcribe-").suffix(".part");
     #[cfg(unix)]
@@ -77,7 +116,7 @@ fn attempt(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
         // What any new file gets; the umask takes its share. Temporary files are private otherwise.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut out = BufWriter::new(builder.tempfile_in(folder)?);
+    let mut out = BufWriter::new(builder.tempfile_in(folder).map_err(bare)?);
     write(&mut out)?;
     out.flush()?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.persist(&path)?;

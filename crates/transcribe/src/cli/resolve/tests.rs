@@ -135,6 +135,10 @@ fn text_goes_where_it_is_sent() {
     assert_eq!(at("-f vtt -o - a.wav"), (Text::Document(Format::Vtt), None));
     assert_eq!(at("-o - a.wav"), (Text::Plain, None));
     refused("-f all -o - a.wav");
+    for format in ["json", "srt", "vtt", "tsv"] {
+        refused(&format!("-f {format} -o - a.wav b.wav"));
+    }
+    assert_eq!(at("-f txt -o - a.wav b.wav"), (Text::Document(Format::Txt), None));
     refused("--skip-existing a.wav");
 }
 

@@ -61,6 +61,9 @@ impl Engine for &Scripted {
                 "record it again",
             ));
         }
+        if how.options.decoding.task == Task::Translate {
+            listener(Happening::Event(Event::Warning("it was not trained to translate")));
+        }
         listener(Happening::Event(Event::Language { code: "de", probability: Some(0.875) }));
         let segments = vec![segment(0, &format!(" {name} begins")), segment(1, ""), segment(2, " and ends.")];
         for segment in &segments {
@@ -265,7 +268,8 @@ fn english_only_models_are_told_english() {
     place.engine.english_only = false;
     place.run("@a.wav");
     assert_eq!(language(&place), None);
-    assert!(place.run("--task translate --model turbo @a.wav").err.contains("not trained to translate"));
+    let warned = place.run("--task translate --model turbo @a.wav").err;
+    assert_eq!(warned, "warning: it was not trained to translate\n", "the pipeline's warning, once");
 }
 
 /// Fails to write after some bytes.
@@ -291,6 +295,9 @@ fn a_reader_that_has_gone_ends_the_run_quietly() {
     let (exit, err) = place.run_into("-q @a.wav @b.wav", &mut Closing(30, io::ErrorKind::BrokenPipe));
     assert_eq!((exit, err.as_str()), (Exit::Done, ""));
     assert_eq!(place.engine.seen.borrow().len(), 1);
+    // What failed before has failed.
+    let (exit, _) = place.run_into("-q @bad.wav @a.wav @b.wav", &mut Closing(60, io::ErrorKind::BrokenPipe));
+    assert_eq!(exit, Exit::SomeFailed);
     // With files to write, the work goes on without the reader.
     let line = "-v @a.wav @b.wav -o @out -f txt";
     let (exit, _) = place.run_into(line, &mut Closing(0, io::ErrorKind::BrokenPipe));
