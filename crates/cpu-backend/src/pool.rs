@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_panic_of_a_single_task_leaves_the_pool_parallel() {
-        let pool = Pool::new(2).unwrap();
+        let pool = Pool::new(2).expect("threads start");
         let caught = catch_unwind(AssertUnwindSafe(|| pool.run(1, &|_| panic!("alone"))));
         assert!(caught.is_err());
         // Two tasks that wait for each other end only if two threads take part.

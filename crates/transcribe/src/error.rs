@@ -103,7 +103,9 @@ impl From<whisper_encoder::Error> for Error {
             E::Read { .. } | E::Config { .. } | E::Checkpoint { .. } => {
                 (ErrorKind::Model, "cannot load the model", "check --model, or download the model again")
             }
-            E::Device { .. } => (ErrorKind::Device, "cannot use the device", "run with --device cpu"),
+            E::Device { .. } => {
+                (ErrorKind::Device, "cannot use the device", "run with --device cpu, or leave --device out")
+            }
             _ => (ErrorKind::Internal, "the encoder failed", "please report this with the command line used"),
         };
         Self::new(kind, what, error.to_string(), hint).with_source(error)

@@ -199,6 +199,8 @@ impl EncoderBuilder {
 /// Why the NPU or the emulator cannot be used.
 fn unavailable(device: &str, choice: npu_backend::Choice) -> Error {
     let reason = match npu_backend::open(choice) {
+        // Its advice is for callers of npu-backend; ours stands with our own callers.
+        Err(npu_backend::Error::Unavailable { why, .. }) => why,
         Err(error) => error.to_string(),
         // A device would need its accelerator, which this build does not have either.
         Ok(_) => "this build has no accelerator for it".into(),

@@ -104,6 +104,7 @@ impl FeatureEngine for WhisperEngine<WhisperModel> {
     ) -> Result<Vec<AudioFeatures>> {
         let loaded = load(input, raw, listener)?;
         let mel = mel::log_mel(loaded.samples.as_slice(), N_SAMPLES, self.0.config().n_mels)?;
+        drop(loaded);
         windows(mel.frames())
             .map(|(start, len)| {
                 cancel.check()?;
