@@ -2,7 +2,7 @@
 //!
 //! The files are joined from the samples and silence. `tests/data/models/PROVENANCE.md` says where the expected values
 //! come from; they hold how near a tie the reference was, and no case is near one: a token that differs is a fault.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests; one says what it compared")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
