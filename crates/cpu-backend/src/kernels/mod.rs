@@ -1,7 +1,8 @@
 //! The SIMD kernels and the only door to them: methods on [`Level`], which check every bound and then jump.
 //!
 //! `generic/` holds the arithmetic, `portable/`, `avx2/` and `avx512/` a vector type each and the generic
-//! kernels compiled for it. All of the crate's `unsafe` is below this module (and in its disjoint output).
+//! kernels compiled for it. The crate's other `unsafe`: aligned memory (`aligned.rs`), the lifetime that the thread pool
+//! forgets for one call (`pool.rs`), and where operations hand disjoint parts of an output to threads.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -34,8 +34,8 @@ impl BufferRole {
     }
 }
 
-/// The owner's handle of a buffer. It cannot be copied, so a use after [`free`](crate::Device::free) does not compile;
-/// launches name the buffer by [`Self::id`].
+/// The owner's handle of a buffer. It cannot be copied, so it cannot be freed twice; verbs and launches name the buffer
+/// by [`Self::id`], and refuse the id of one that is gone.
 #[derive(Debug)]
 pub struct Buffer {
     id: BufferId,

@@ -7,6 +7,7 @@ use whisper_encoder::{AudioFeatures, CancelToken};
 
 use super::inputs::Input;
 use super::settings::How;
+use super::signal::Graceful;
 use crate::audio::{self, Loaded, RawFormat};
 use crate::mel::{self, N_SAMPLES};
 use crate::model::WhisperModel;
@@ -63,12 +64,15 @@ pub trait FeatureEngine {
     ) -> Result<Vec<AudioFeatures>>;
 }
 
-/// A model and nothing else: the real engine.
-pub struct WhisperEngine<M>(pub M);
+/// The real engine: a model, and how Ctrl-C is taken.
+pub struct WhisperEngine<M> {
+    pub(super) model: M,
+    pub(super) graceful: Graceful,
+}
 
 impl<M: SpeechModel> Engine for WhisperEngine<M> {
     fn is_multilingual(&self) -> bool {
-        self.0.config().is_multilingual()
+        self.model.config().is_multilingual()
     }
 
     fn transcribe(
@@ -79,18 +83,22 @@ impl<M: SpeechModel> Engine for WhisperEngine<M> {
         cancel: &CancelToken,
         listener: &mut Listener<'_>,
     ) -> Result<Transcription> {
+        self.graceful.pause();
         let loaded = load(input, raw, listener)?;
+        self.graceful.begin();
         cancel.check()?;
-        let mel = mel::log_mel(loaded.samples.as_slice(), N_SAMPLES, self.0.config().n_mels)?;
+        let mel = mel::log_mel(loaded.samples.as_slice(), N_SAMPLES, self.model.config().n_mels)?;
         // The mel holds all that is needed from here on; an hour of samples is 230 MB.
         drop(loaded);
         let mut options = how.options.clone();
         // OpenAI decoding.py, `_get_initial_tokens`: a space, then the stripped prefix; nothing for an empty one, but a
         // space for one of white space.
         if let Some(prefix) = how.prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
-            options.decoding.prefix = self.0.tokenizer().encode(&format!(" {}", strip(prefix)))?;
+            options.decoding.prefix = self.model.tokenizer().encode(&format!(" {}", strip(prefix)))?;
         }
-        pipeline::transcribe(&self.0, &mel, &options, cancel, &mut |event| listener(Happening::Event(event)))
+        pipeline::transcribe(&self.model, &mel, &options, cancel, &mut |event| {
+            listener(Happening::Event(event))
+        })
     }
 }
 
@@ -102,13 +110,15 @@ impl FeatureEngine for WhisperEngine<WhisperModel> {
         cancel: &CancelToken,
         listener: &mut Listener<'_>,
     ) -> Result<Vec<AudioFeatures>> {
+        self.graceful.pause();
         let loaded = load(input, raw, listener)?;
-        let mel = mel::log_mel(loaded.samples.as_slice(), N_SAMPLES, self.0.config().n_mels)?;
+        self.graceful.begin();
+        let mel = mel::log_mel(loaded.samples.as_slice(), N_SAMPLES, self.model.config().n_mels)?;
         drop(loaded);
         windows(mel.frames())
             .map(|(start, len)| {
                 cancel.check()?;
-                self.0.features(&mel.window(start, len), cancel)
+                self.model.features(&mel.window(start, len), cancel)
             })
             .collect()
     }

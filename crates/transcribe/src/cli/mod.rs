@@ -37,6 +37,7 @@ use self::exit::Exit;
 use self::inputs::Input;
 use self::screen::Screen;
 use self::settings::{Machine, Show, Text};
+use self::signal::Graceful;
 use crate::Result;
 use crate::model::{self, ModelFiles, ModelRequest, OpenOptions, WhisperModel};
 
@@ -93,11 +94,8 @@ fn dispatch(cli: Cli) -> Exit {
             let cancel = CancelToken::new();
             let graceful = signal::watch(&cancel);
             let mut screen = Screen::new(&mut out, &mut err, settings.show, terminal);
-            let open = |screen: &mut Screen<'_>| {
-                let engine = open(&settings.request, settings.machine, screen);
-                graceful.begin();
-                engine
-            };
+            let open =
+                |screen: &mut Screen<'_>| open(&settings.request, settings.machine, graceful.clone(), screen);
             run::run(&settings, open, &cancel, &mut screen)
         }
     }
@@ -107,13 +105,19 @@ fn dispatch(cli: Cli) -> Exit {
 fn open(
     request: &ModelRequest,
     machine: Machine,
+    graceful: Graceful,
     screen: &mut Screen<'_>,
 ) -> Result<WhisperEngine<WhisperModel>> {
+    if let Some(threads) = machine.threads {
+        // Mel, loading and word times run in rayon's own pool, which is this program's to size. It fails only if it runs
+        // already, and then as many threads as before are no reason to stop.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
     let files: ModelFiles = model::find(request)?;
     screen.note(&format!("model: {} ({}, {})", files.name, files.source.name(), files.folder.display()));
     let options =
         OpenOptions { device: machine.device, precision: machine.precision, threads: machine.threads };
-    model::open(&files, &options).map(WhisperEngine)
+    Ok(WhisperEngine { model: model::open(&files, &options)?, graceful })
 }
 
 fn encode_one(args: &EncodeArgs, screen: &mut Screen<'_>) -> Result<()> {
@@ -124,8 +128,7 @@ fn encode_one(args: &EncodeArgs, screen: &mut Screen<'_>) -> Result<()> {
     let cancel = CancelToken::new();
     let graceful = signal::watch(&cancel);
     let request = resolve::request(&args.model, args.quiet);
-    let engine = open(&request, resolve::machine(&args.model), screen)?;
-    graceful.begin();
+    let engine = open(&request, resolve::machine(&args.model), graceful, screen)?;
     let name = request.model.as_deref().unwrap_or(model::locate::BUNDLED);
     encode::encode(&engine, name, &input, raw.as_ref(), &args.output, &cancel, screen)
 }

@@ -12,9 +12,14 @@ use super::exit::Exit;
 pub(super) struct Graceful(Arc<AtomicBool>);
 
 impl Graceful {
-    /// From now on the first Ctrl-C only asks. Before, while a model is downloaded or opened, there is nothing to save.
+    /// From now on the first Ctrl-C only asks. Before, while a model is opened or sound is read, there is nothing to save.
     pub(super) fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on one Ctrl-C stops the program, as before [`Self::begin`]: what follows does not watch the token.
+    pub(super) fn pause(&self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
