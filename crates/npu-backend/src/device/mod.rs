@@ -21,7 +21,7 @@ use crate::Result;
 ///
 /// # Contract
 ///
-/// Every implementor keeps these clauses, and one suite tests them on each.
+/// Every implementor keeps these clauses, and one suite is to test them on each; there is no implementor yet.
 ///
 /// 1. **Two copies.** A buffer has a host copy and a device copy. What the host writes is seen by launches submitted
 ///    after a [`push`](Self::push) of that range, and not before; what a launch writes is seen by the host after a

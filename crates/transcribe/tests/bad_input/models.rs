@@ -56,9 +56,9 @@ fn table() -> Vec<(&'static str, Damage, &'static [&'static str])> {
         ("endless header", Bytes(WEIGHTS, weights(|bytes| bytes[7] = 0x7f)), &["header too large", AGAIN]),
         ("text for weights", Bytes(WEIGHTS, b"version https://git-lfs".to_vec()), &[WEIGHTS, AGAIN]),
         (
-            "another width",
-            config(json!({"d_model": 384, "encoder_attention_heads": 6, "decoder_attention_heads": 6})),
-            &["512", "384", AGAIN],
+            "another inner width",
+            config(json!({"encoder_ffn_dim": 1024})),
+            &["[2048, 512]", "[1024, 512]", AGAIN],
         ),
         (
             "half the heads",
