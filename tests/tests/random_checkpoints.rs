@@ -22,7 +22,9 @@ fn every_size_has_the_counts_of_its_config() {
     for size in &SIZES {
         let folder = tempfile::tempdir().unwrap();
         let weights = write(folder.path(), size, HEAD_DIM, Format::F16, 1).unwrap();
-        let config = Config::open(&folder.path().join("config.json")).unwrap();
+        // Not by `Config::open`, which rightly refuses heads of such a width.
+        let text = std::fs::read(folder.path().join("config.json")).unwrap();
+        let config: Config = serde_json::from_slice(&text).unwrap();
         assert_eq!(
             (config.n_audio_layer, config.n_text_layer),
             (size.n_audio_layer, size.n_text_layer),
