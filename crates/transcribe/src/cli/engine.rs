@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use whisper_encoder::{AudioFeatures, CancelToken};
+use whisper_encoder::{AudioFeatures, CancelToken, LogMel};
 
 use super::inputs::Input;
 use super::settings::How;
@@ -70,6 +70,23 @@ pub struct WhisperEngine<M> {
     pub(super) graceful: Graceful,
 }
 
+impl<M: SpeechModel> WhisperEngine<M> {
+    /// Reads an input, which one Ctrl-C ends, to its padded mel. The samples are let go: an hour of them is 230 MB.
+    fn hear(
+        &self,
+        input: &Input,
+        raw: Option<&RawFormat>,
+        cancel: &CancelToken,
+        listener: &mut Listener<'_>,
+    ) -> Result<LogMel> {
+        self.graceful.pause();
+        let loaded = load(input, raw, listener)?;
+        self.graceful.begin();
+        cancel.check()?;
+        mel::log_mel(loaded.samples.as_slice(), N_SAMPLES, self.model.config().n_mels)
+    }
+}
+
 impl<M: SpeechModel> Engine for WhisperEngine<M> {
     fn is_multilingual(&self) -> bool {
         self.model.config().is_multilingual()
@@ -83,13 +100,7 @@ impl<M: SpeechModel> Engine for WhisperEngine<M> {
         cancel: &CancelToken,
         listener: &mut Listener<'_>,
     ) -> Result<Transcription> {
-        self.graceful.pause();
-        let loaded = load(input, raw, listener)?;
-        self.graceful.begin();
-        cancel.check()?;
-        let mel = mel::log_mel(loaded.samples.as_slice(), N_SAMPLES, self.model.config().n_mels)?;
-        // The mel holds all that is needed from here on; an hour of samples is 230 MB.
-        drop(loaded);
+        let mel = self.hear(input, raw, cancel, listener)?;
         let mut options = how.options.clone();
         // OpenAI decoding.py, `_get_initial_tokens`: a space, then the stripped prefix; nothing for an empty one, but a
         // space for one of white space.
@@ -110,11 +121,7 @@ impl FeatureEngine for WhisperEngine<WhisperModel> {
         cancel: &CancelToken,
         listener: &mut Listener<'_>,
     ) -> Result<Vec<AudioFeatures>> {
-        self.graceful.pause();
-        let loaded = load(input, raw, listener)?;
-        self.graceful.begin();
-        let mel = mel::log_mel(loaded.samples.as_slice(), N_SAMPLES, self.model.config().n_mels)?;
-        drop(loaded);
+        let mel = self.hear(input, raw, cancel, listener)?;
         windows(mel.frames())
             .map(|(start, len)| {
                 cancel.check()?;
