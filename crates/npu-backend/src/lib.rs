@@ -25,6 +25,7 @@
 
 pub mod device;
 mod error;
+pub mod kernel;
 pub mod open;
 
 pub use device::{

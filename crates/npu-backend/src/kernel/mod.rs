@@ -1,0 +1,7 @@
+//! What runs on the array: instruction streams, the manifest, images.
+
+pub mod stream;
+pub mod tap;
+
+pub use stream::{Channel, Drain, Program, Segment};
+pub use tap::{Tap, TapDim};
