@@ -121,6 +121,12 @@ pub enum Error {
         /// Length of the buffer, bytes.
         got_len: usize,
     },
+    /// A problem that no kernel can take.
+    #[error("no kernel takes this shape: {why}")]
+    Shape {
+        /// What does not fit.
+        why: String,
+    },
     /// A launch failed after it was submitted; told at the wait for its ticket.
     #[error("launch {index} of {ticket:?} ({kernel:?}) ended as {state:?}: {why}")]
     Launch {

@@ -27,6 +27,7 @@ pub mod device;
 mod error;
 pub mod kernel;
 pub mod open;
+pub mod schedule;
 
 pub use device::{
     Arch, ArgumentSpec, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo,
