@@ -27,6 +27,7 @@ pub mod device;
 mod error;
 pub mod kernel;
 pub mod open;
+pub mod ops;
 pub mod schedule;
 
 pub use device::{

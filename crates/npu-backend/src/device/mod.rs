@@ -53,6 +53,12 @@ pub trait Device: Send {
     /// [`WrongArch`](crate::Error::WrongArch), [`Image`](crate::Error::Image), [`NoContext`](crate::Error::NoContext).
     fn load(&mut self, image: &KernelImage) -> Result<ContextId>;
 
+    /// Adds an instruction stream to a loaded image: one configuration serves any number of shapes.
+    ///
+    /// # Errors
+    /// [`UnknownContext`](crate::Error::UnknownContext), [`Image`](crate::Error::Image) if the device refuses it.
+    fn add_kernel(&mut self, context: ContextId, entry: &KernelEntry) -> Result<KernelId>;
+
     /// Gives a context back.
     ///
     /// # Errors
