@@ -31,8 +31,8 @@ pub mod ops;
 pub mod schedule;
 
 pub use device::{
-    Arch, ArgumentSpec, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo,
-    KernelEntry, KernelId, KernelImage, Launch, Ticket,
+    Arch, ArgumentSpec, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Counters, Device,
+    DeviceInfo, KernelEntry, KernelId, KernelImage, Launch, Ticket,
 };
 pub use error::{Error, Result};
-pub use open::{Choice, open};
+pub use open::{Choice, open, open_engine};

