@@ -2,6 +2,7 @@
 
 mod engine;
 mod images;
+pub mod strategies;
 mod weights;
 
 pub use engine::Engine;
