@@ -78,6 +78,26 @@ pub struct ModelFiles {
     pub weights: Vec<PathBuf>,
 }
 
+impl ModelFiles {
+    /// The name by which others know it, whatever it was called when it was asked for: the hub's repository for a short
+    /// name, the name of the folder for a path.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        match self.source {
+            ModelSource::Cache | ModelSource::Downloaded => {
+                names::hub_id(&self.name).map_or_else(|| self.name.clone(), String::from)
+            }
+            ModelSource::Bundled | ModelSource::Path => {
+                // `.` and `x/..` have a name only once they are resolved.
+                let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
+                folder
+                    .file_name()
+                    .map_or_else(|| self.name.clone(), |name| name.to_string_lossy().into_owned())
+            }
+        }
+    }
+}
+
 /// What [`find`] goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelRequest {

@@ -71,6 +71,24 @@ fn short_names_and_hub_ids_go_to_the_cache() {
 }
 
 #[test]
+fn full_names_do_not_depend_on_how_it_was_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("mine");
+    model_at(&folder);
+    for path in [folder.clone(), folder.join("model.safetensors"), folder.join("../mine/.")] {
+        assert_eq!(find(&request(path.to_str(), root.path())).unwrap().full_name(), "mine");
+    }
+    let repository = root.path().join("hub/models--openai--whisper-large-v3-turbo");
+    model_at(&repository.join("snapshots/abc"));
+    fs::create_dir_all(repository.join("refs")).unwrap();
+    fs::write(repository.join("refs/main"), "abc").unwrap();
+    for name in ["turbo", "large-v3-turbo", "openai/whisper-large-v3-turbo"] {
+        let files = find(&request(Some(name), root.path())).unwrap();
+        assert_eq!(files.full_name(), "openai/whisper-large-v3-turbo", "{name}");
+    }
+}
+
+#[test]
 fn what_cannot_be_a_model_says_so() {
     let root = tempfile::tempdir().unwrap();
     for (model, part) in [("bsae", "unknown model"), ("ggml-tiny.bin", "ggml"), ("tiny.pt", "PyTorch")] {
