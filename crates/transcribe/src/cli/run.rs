@@ -159,7 +159,9 @@ fn one<E: Engine>(
                 let language = language_title(code);
                 screen.note(&format!("Detected language: {language} ({code}, {:.1} %)", probability * 100.0));
             }
-            Happening::Event(Event::Warning(text)) => screen.warn(text),
+            // Of one input there is no doubt which is meant.
+            Happening::Event(Event::Warning(text)) if settings.jobs.len() == 1 => screen.warn(text),
+            Happening::Event(Event::Warning(text)) => screen.warn(&format!("{name}: {text}")),
             Happening::Event(Event::Segment(segment)) => screen.segment(segment),
             Happening::Event(Event::Progress { done, total }) => screen.progress(done, total),
             Happening::Event(_) => {}

@@ -270,6 +270,9 @@ fn english_only_models_are_told_english() {
     assert_eq!(language(&place), None);
     let warned = place.run("--task translate --model turbo @a.wav").err;
     assert_eq!(warned, "warning: it was not trained to translate\n", "the pipeline's warning, once");
+    let warned = place.run("--task translate --model turbo @a.wav @b.wav").err;
+    let each = ["a", "b"].map(|name| format!("warning: @{name}.wav: it was not trained to translate\n"));
+    assert_eq!(warned, each.concat(), "of several inputs it says which");
 }
 
 /// Fails to write after some bytes.
