@@ -92,6 +92,7 @@ fn table() -> Vec<(&'static str, Damage, &'static [&'static str])> {
         ("no weights at all", Without(WEIGHTS), &["no model.safetensors", "give a folder with"]),
         ("garbage tokenizer", Bytes("tokenizer.json", b"garbage".to_vec()), &["tokenizer.json", AGAIN]),
         ("a tokenizer without special tokens", Tokenizer(drop_special), &["no token <|endoftext|>", AGAIN]),
+        ("a tokenizer without German", Tokenizer(drop_german), &["no language token <|de|>", AGAIN]),
         (
             "another tokenizer",
             Bytes("tokenizer.json", english()),
@@ -109,6 +110,10 @@ fn table() -> Vec<(&'static str, Damage, &'static [&'static str])> {
 fn drop_special(tokenizer: &mut Value) {
     let added = tokenizer["added_tokens"].as_array_mut().unwrap();
     added.retain(|token| !token["content"].as_str().unwrap().starts_with("<|"));
+}
+
+fn drop_german(tokenizer: &mut Value) {
+    tokenizer["added_tokens"].as_array_mut().unwrap().retain(|token| token["content"] != "<|de|>");
 }
 
 /// That of another model: English only, with a cut vocabulary.
