@@ -45,6 +45,7 @@ use crate::model::{self, ModelFiles, ModelRequest, OpenOptions, WhisperModel};
 /// Runs the command with `std::env::args`; returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    signal::survive_file_limits();
     let cli = match parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
