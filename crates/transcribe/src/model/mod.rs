@@ -14,7 +14,11 @@
 pub mod alignment_heads;
 pub mod folder;
 pub mod hub;
+#[cfg(feature = "hub")]
+mod hub_download;
+#[cfg(feature = "hub")]
 mod hub_errors;
+#[cfg(feature = "hub")]
 mod hub_progress;
 pub mod install;
 pub mod list;
@@ -163,7 +167,7 @@ pub fn download(request: &ModelRequest) -> Result<ModelFiles> {
 
 /// A path that is not there.
 fn missing_path(model: &str) -> Error {
-    let bare = model.trim_start_matches(['.', '/', '~']);
+    let bare = model.trim_start_matches(['.', '/']);
     let hint = if names::is_hub_id(bare) {
         format!("check the path; if the hub's repository is meant, write {bare}")
     } else if model.starts_with('~') {
