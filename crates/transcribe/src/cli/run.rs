@@ -1,12 +1,10 @@
 //! The batch: every input through the engine, its text to where it belongs, and an exit code at the end.
 
-use std::fs;
-
 use whisper_encoder::CancelToken;
 
 use super::engine::{Engine, Happening};
 use super::exit::Exit;
-use super::inputs::Job;
+use super::inputs::{self, Job};
 use super::screen::Screen;
 use super::settings::{How, Settings};
 use super::values::language_title;
@@ -29,14 +27,8 @@ pub fn run<E: Engine>(
         screen.warn(warning);
     }
     if let Some(files) = &settings.files
-        && let Err(error) = fs::create_dir_all(&files.folder)
+        && let Err(error) = inputs::check_folder(&files.folder)
     {
-        let error = Error::new(
-            ErrorKind::Output,
-            format!("cannot make the folder {}", files.folder.display()),
-            error.to_string(),
-            "choose another folder with -o",
-        );
         screen.error(&error);
         return error.kind().into();
     }
@@ -59,6 +51,13 @@ pub fn run<E: Engine>(
             return error.kind().into();
         }
     };
+    // Only now: a model that does not open leaves no folder behind.
+    if let Some(files) = &settings.files
+        && let Err(error) = inputs::make_folder(&files.folder)
+    {
+        screen.error(&error);
+        return error.kind().into();
+    }
     let titled = settings.jobs.len() > 1;
     for (index, job) in jobs.into_iter().enumerate() {
         if cancel.is_cancelled() {
@@ -159,7 +158,9 @@ fn one<E: Engine>(
                 let language = language_title(code);
                 screen.note(&format!("Detected language: {language} ({code}, {:.1} %)", probability * 100.0));
             }
-            Happening::Event(Event::Warning(text)) => screen.warn(text),
+            // Of one input there is no doubt which is meant.
+            Happening::Event(Event::Warning(text)) if settings.jobs.len() == 1 => screen.warn(text),
+            Happening::Event(Event::Warning(text)) => screen.warn(&format!("{name}: {text}")),
             Happening::Event(Event::Segment(segment)) => screen.segment(segment),
             Happening::Event(Event::Progress { done, total }) => screen.progress(done, total),
             Happening::Event(_) => {}
