@@ -21,9 +21,10 @@
 //! [`Choice::Auto`] finds none. The trait comes first because the scheduler above it and the devices below it are
 //! written against it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod device;
+mod emulator;
 mod error;
 pub mod kernel;
 pub mod open;

@@ -1,0 +1,3 @@
+//! A model of the device in software.
+
+mod array;
