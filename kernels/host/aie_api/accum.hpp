@@ -33,14 +33,20 @@ inline lanes<uint16_t, N> narrow_to_even(const lanes<float, N> &values) {
     return convert<uint16_t, N>(choose<uint32_t, N>(is_nan, (bits >> 16) | 0x40u, rounded));
 }
 
+/// Any mode, lane by lane; out of line, so that the fast way keeps its registers.
+template <unsigned N>
+[[gnu::noinline, gnu::cold]] void narrow_by_mode(const lanes<float, N> &values, rounding_mode mode, lanes<uint16_t, N> &bits) {
+    for (unsigned i = 0; i < N; ++i)
+        bits[i] = narrow_to_bfloat16(values[i], mode);
+}
+
 template <unsigned N>
 inline lanes<uint16_t, N> narrow(const lanes<float, N> &values) {
     const rounding_mode mode = current_modes.rounding;
-    if (mode == rounding_mode::conv_even)
+    if (mode == rounding_mode::conv_even) [[likely]]
         return narrow_to_even<N>(values);
-    lanes<uint16_t, N> bits{};
-    for (unsigned i = 0; i < N; ++i)
-        bits[i] = narrow_to_bfloat16(values[i], mode);
+    lanes<uint16_t, N> bits;
+    narrow_by_mode<N>(values, mode, bits);
     return bits;
 }
 

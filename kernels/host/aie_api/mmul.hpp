@@ -38,14 +38,23 @@ struct pieces {
     lanes<float, L> part[N / L];
 };
 
+/// Lanes First … First + L.
+template <unsigned L, unsigned First, typename T, unsigned N>
+inline lanes<T, L> part_of(const lanes<T, N> &wide) {
+    lanes<T, L> part;
+    std::memcpy(&part, reinterpret_cast<const char *>(&wide) + First * sizeof(T), sizeof part);
+    return part;
+}
+
 template <unsigned L, unsigned N, typename From, std::size_t... I>
 inline pieces<L, N> cut(const From &wide, std::index_sequence<I...>) {
     if constexpr (std::is_same_v<From, lanes<uint16_t, N>>)
-        return {{widen<L>(gather<consecutive<I * L>, uint16_t, L, N>(wide, wide))...}};
+        return {{widen<L>(part_of<L, I * L, uint16_t, N>(wide))...}};
     else if constexpr (std::is_same_v<From, lanes<int8_t, N>>)
-        return {{convert<float, L>(convert<int32_t, L>(gather<consecutive<I * L>, int8_t, L, N>(wide, wide)))...}};
+        // Doubling the width at each step: older compilers cut a wider leap into scalars.
+        return {{convert<float, L>(convert<int32_t, L>(convert<int16_t, L>(part_of<L, I * L, int8_t, N>(wide))))...}};
     else
-        return {{gather<consecutive<I * L>, float, L, N>(wide, wide)...}};
+        return {{part_of<L, I * L, float, N>(wide)...}};
 }
 
 /// As f32 registers of the host, L lanes each.

@@ -36,8 +36,8 @@ struct modes {
     saturation_mode saturation = saturation_mode::none;
 };
 
-/// Of the core that this thread plays.
-inline thread_local modes current_modes;
+/// Of the core that this thread plays. Reached without a call: each narrowing looks at it.
+inline thread_local modes current_modes __attribute__((tls_model("initial-exec")));
 
 } // namespace detail
 

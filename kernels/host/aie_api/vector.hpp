@@ -18,11 +18,6 @@ inline void check_alignment([[maybe_unused]] const void *address, [[maybe_unused
            "an AIE vector load or store must lie on 32 bytes (or on its own size when smaller)");
 }
 
-template <unsigned First>
-struct consecutive {
-    static constexpr std::size_t at(std::size_t i) { return First + i; }
-};
-
 } // namespace detail
 
 /// True or false per element, as the result of a comparison.
