@@ -89,15 +89,18 @@ impl Array {
     /// # Errors
     /// [`Error::Unavailable`] without a C++ compiler, [`Error::Image`] if the manifest is broken.
     pub(crate) fn new(arch: Arch, arithmetic: Arithmetic) -> Result<Self> {
-        let manifest = Manifest::embedded()?;
-        let streamed = manifest.images.iter().find(|image| image.kind == ImageKind::Streamed);
-        let (Some(image), Some(dims)) = (streamed, &manifest.reorder) else {
-            return Err(Error::Image { why: "the kernels' manifest has no streamed image".into() });
-        };
         let kernels = match arithmetic {
             Arithmetic::Exact => Some(compile::embedded(true)?),
             Arithmetic::Fast => Some(compile::embedded(false)?),
             Arithmetic::Off => None,
+        };
+        Self::with(arch, kernels, Manifest::embedded()?)
+    }
+
+    fn with(arch: Arch, kernels: Option<Arc<Kernels>>, manifest: Manifest) -> Result<Self> {
+        let streamed = manifest.images.iter().find(|image| image.kind == ImageKind::Streamed);
+        let (Some(image), Some(dims)) = (streamed, &manifest.reorder) else {
+            return Err(Error::Image { why: "the kernels' manifest has no streamed image".into() });
         };
         Ok(Self {
             arch,
