@@ -20,7 +20,7 @@
 //! [`emulator::Emulator`] models an NPU at the level of launches. It must be asked for by name: [`Choice::Auto`] never
 //! opens it. Hardware through XRT is not in this build; [`open()`] says so instead of pretending.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod device;
 pub mod emulator;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::emulator::Emulator;
+use crate::ops::{Engine, ModelledImages};
 use crate::{Device, Error, Result};
 
 /// A wish for a device.
@@ -53,13 +54,18 @@ pub fn open(choice: Choice) -> Result<Option<Box<dyn Device>>> {
     }
 }
 
-/// Opens the device of `choice` with its overlay.
+/// Opens the device of `choice` with the overlay that serves every operation; never the emulator for
+/// [`Choice::Auto`].
 ///
 /// # Errors
-/// As [`open`].
-pub fn open_engine(choice: Choice) -> Result<crate::ops::Engine> {
-    let _ = open(choice)?;
-    Err(Error::Unavailable { device: choice.name(), why: String::new(), hint: String::new() })
+/// As [`open`]; [`Error::Unavailable`] for [`Choice::Auto`] on a machine without a device.
+pub fn open_engine(choice: Choice) -> Result<Engine> {
+    let device = open(choice)?.ok_or_else(|| Error::Unavailable {
+        device: choice.name(),
+        why: "this machine has no device that this build can drive".into(),
+        hint: "run on the CPU instead (`--device cpu`)".into(),
+    })?;
+    Engine::new(device, Box::new(ModelledImages))
 }
 
 #[cfg(test)]

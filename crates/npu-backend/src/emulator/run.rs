@@ -176,7 +176,7 @@ impl Site<'_> {
         if let Some(fault) = fault {
             fault.spoil(&mut outputs);
         }
-        let kept = outputs.iter().filter(|output| !lost.contains(&output.argument));
+        let kept = outputs.iter().filter(|output| !lost.contains(&(output.tap.argument as usize)));
         let broken = kept.map(|output| self.write(launch, output)).find_map(Result::err);
         launch.buffers.iter().for_each(|&buffer| self.memory.around_launch(buffer));
         (work, warning, broken.map_or(End::Completed, End::Failed))
@@ -184,7 +184,7 @@ impl Site<'_> {
 
     /// Puts what a launch wrote into memory.
     fn write(&mut self, launch: &Launch, output: &Output) -> Result<(), String> {
-        let argument = output.argument;
+        let argument = output.tap.argument as usize;
         let written = self.entry.arguments.get(argument).is_some_and(|spec| spec.role.device_writes());
         let buffer = launch.buffers.get(argument).filter(|_| written);
         let Some(&buffer) = buffer else {

@@ -2,9 +2,11 @@
 
 mod engine;
 mod images;
+mod modelled;
 pub mod strategies;
 mod weights;
 
 pub use engine::Engine;
 pub use images::{Images, Operation};
+pub use modelled::ModelledImages;
 pub use weights::DeviceWeights;
