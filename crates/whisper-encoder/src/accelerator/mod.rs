@@ -13,6 +13,7 @@ use candle_core::Tensor;
 pub use candle::CandleAccelerator;
 pub use cpu::CpuAccelerator;
 pub use npu::{NpuAccelerator, NpuOptions, NpuPrecision, Receipt};
+pub use npu_backend::{Counters, Modelled};
 
 use crate::Result;
 use crate::checkpoint::Weight;

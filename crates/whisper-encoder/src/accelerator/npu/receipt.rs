@@ -32,4 +32,22 @@ impl Receipt {
         let all = self.device_flop + self.cpu_flop;
         (all > 0.0).then(|| self.device_flop / all)
     }
+
+    /// What came after `earlier`, a reading of the same account.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let count = |reason: &String| earlier.fallbacks.get(reason).copied().unwrap_or(0);
+        let fallbacks = self.fallbacks.iter().map(|(reason, now)| (reason.clone(), now - count(reason)));
+        Self {
+            device: self.device.clone(),
+            modelled: self.modelled,
+            windows: self.windows - earlier.windows,
+            device_flop: self.device_flop - earlier.device_flop,
+            cpu_flop: self.cpu_flop - earlier.cpu_flop,
+            fallbacks: fallbacks.filter(|(_, count)| *count > 0).collect(),
+            shadow_checks: self.shadow_checks - earlier.shadow_checks,
+            windows_redone: self.windows_redone - earlier.windows_redone,
+            counters: self.counters.since(&earlier.counters),
+        }
+    }
 }
