@@ -169,7 +169,9 @@ fn fill_poison(bytes: &mut [u8], start: usize) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -247,6 +249,64 @@ mod tests {
         let want: Vec<u8> = (0..1000).map(|i| if (500..600).contains(&i) { 4 } else { 3 }).collect();
         assert_eq!(it.host(), want);
         assert_eq!(it.device(), want);
+    }
+
+    /// What a correct caller or a launch does: bytes from `start`, all of `value`.
+    #[derive(Clone, Debug)]
+    enum Act {
+        /// The host fetches, writes and pushes.
+        Host { start: usize, len: usize, value: u8 },
+        /// A launch writes.
+        Launch { start: usize, len: usize, value: u8 },
+        /// The host fetches and looks.
+        Look { start: usize, len: usize },
+        /// Lines move, or are poisoned, as the mode has it.
+        Caches,
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let span = (0..SOME, 0..SOME, any::<u8>());
+        let act = prop_oneof![
+            span.clone().prop_map(|(start, len, value)| Act::Host { start, len, value }),
+            span.clone().prop_map(|(start, len, value)| Act::Launch { start, len, value }),
+            span.prop_map(|(start, len, _)| Act::Look { start, len }),
+            Just(Act::Caches),
+        ];
+        proptest::collection::vec(act, 1..40)
+    }
+
+    const SOME: usize = 300;
+
+    proptest! {
+        #[test]
+        fn who_keeps_the_rules_sees_one_memory(acts in acts(), strict: bool, seed: u64) {
+            let (mut it, mut random, mut truth) = (lines(SOME), Random::new(seed), vec![0; SOME]);
+            for act in acts {
+                match act {
+                    Act::Host { start, len, value } => {
+                        let range = start..SOME.min(start + len);
+                        it.pull(range.clone());
+                        it.host_mut()[range.clone()].fill(value);
+                        it.push(range.clone());
+                        truth[range].fill(value);
+                    }
+                    Act::Launch { start, len, value } => {
+                        let range = start..SOME.min(start + len);
+                        let tap = Tap::linear(0, start as u32, range.len() as u32);
+                        prop_assert!(it.device_write(&tap, &vec![value; range.len()], strict));
+                        truth[range].fill(value);
+                    }
+                    Act::Look { start, len } => {
+                        let range = start..SOME.min(start + len);
+                        it.pull(range.clone());
+                        prop_assert_eq!(&it.host()[range.clone()], &truth[range]);
+                    }
+                    Act::Caches if strict => it.poison_unpushed(),
+                    Act::Caches => it.disturb(&mut random),
+                }
+                prop_assert_eq!(it.device(), &truth[..]);
+            }
+        }
     }
 
     #[test]

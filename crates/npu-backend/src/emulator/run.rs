@@ -17,8 +17,8 @@ enum End {
     Completed,
     /// It alone failed.
     Failed(String),
-    /// The driver finds it without progress.
-    Hung(String),
+    /// The driver finds it without progress, and says so by this state.
+    Hung(CommandState, String),
     /// The firmware started anew.
     Reset,
     /// The device is gone.
@@ -61,14 +61,12 @@ impl Emulator {
             let (state, why) = match end {
                 End::Completed => continue,
                 End::Failed(why) => (CommandState::Error, why),
-                End::Hung(why) => {
+                End::Hung(state, why) => {
                     let limit = self.costs.hang_limit;
                     spent.recovery = limit;
                     spent.device = spent.device.saturating_add(limit);
                     now = now.saturating_add(limit);
                     self.clock.reset_at(now);
-                    // Asked again, firmware that is wedged does not even say that it is.
-                    let state = if self.wedged { CommandState::Abort } else { CommandState::Timeout };
                     (state, why)
                 }
                 End::Reset => {
@@ -99,15 +97,14 @@ impl Emulator {
             return (cost, End::Failed("the context is gone".into()));
         };
         let fault = self.faults.next();
+        let hung = |why: &str| End::Hung(CommandState::Timeout, why.into());
         let end = if self.wedged {
-            End::Hung("the firmware does not answer; open the device again".into())
+            End::Hung(CommandState::Abort, "the firmware does not answer; open the device again".into())
         } else {
             match fault {
                 Some(Fault::Error) => End::Failed("the firmware reports an error".into()),
-                Some(Fault::Hang) => End::Hung("it made no progress".into()),
-                Some(Fault::Wedge) => {
-                    End::Hung("it made no progress, and the firmware stopped answering".into())
-                }
+                Some(Fault::Hang) => hung("it made no progress"),
+                Some(Fault::Wedge) => hung("it made no progress, and the firmware stopped answering"),
                 Some(Fault::FirmwareReset) => End::Reset,
                 Some(Fault::Vanish) => End::Gone,
                 _ => {
@@ -123,7 +120,7 @@ impl Emulator {
                         let why =
                             format!("it runs for {:?} by the model, longer than the driver waits", cost.run);
                         (cost.device, cost.run) = (cost.launch, Duration::ZERO);
-                        End::Hung(why)
+                        End::Hung(CommandState::Timeout, why)
                     } else {
                         end
                     }
@@ -170,7 +167,9 @@ impl Site<'_> {
         let (work, mut outputs) =
             match self.executor.run(&self.context.loaded, launch.kernel.entry(), &arguments) {
                 Ok(done) => done,
-                Err(stopped) if stopped.hangs => return (idle, warning, End::Hung(stopped.why)),
+                Err(stopped) if stopped.hangs => {
+                    return (idle, warning, End::Hung(CommandState::Timeout, stopped.why));
+                }
                 Err(stopped) => return (idle, warning, End::Failed(stopped.why)),
             };
         if let Some(fault) = fault {
