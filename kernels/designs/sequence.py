@@ -176,9 +176,9 @@ def legal_walk(tap: Tap) -> Tuple[Tuple[int, int], Tuple[Tuple[int, int], ...], 
     run, loops = tap.run, list(tap.loops)
     while loops and loops[-1][1] == run:  # runs that touch are one
         run *= loops.pop()[0]
-    if not loops:
+    if not loops:  # linear: no loop of the descriptor is used, so none limits its length
         return (1, 0), ((run // 4, 1),), run
-    words = [(size, stride // 4) for size, stride in loops] + [(run // 4, 1)]
+    words = [(size, stride // 4) for size, stride in tap.loops] + [(tap.run // 4, 1)]
     iteration = words.pop(0) if len(words) > 3 else (1, 0)
     if len(words) > 3:
         raise Unplannable(f"a shim descriptor has three loops and an iteration: {tap}")

@@ -284,8 +284,9 @@ def from_arguments(arguments: argparse.Namespace) -> Program:
     return gemm(Gemm(**fields)) if arguments.what == "gemm" else attention(Attention(**fields))
 
 
-def main(argv: List[str]) -> int:
-    parser = argparse.ArgumentParser(description="Print the fills and drains of one launch.")
+def parser(description: str = "Print the fills and drains of one launch.") -> argparse.ArgumentParser:
+    """The options that describe a launch, those of `encoder.py` too."""
+    parser = argparse.ArgumentParser(description=description)
     kinds = parser.add_subparsers(dest="what", required=True)
     g = kinds.add_parser("gemm", help="C[M, N] = A[M, K] B[K, N]")
     for name in ("m", "k", "n"):
@@ -307,7 +308,11 @@ def main(argv: List[str]) -> int:
         kind.add_argument("--cols", type=int, choices=(4, 8))
         kind.add_argument("--arguments", help="numbers of the launch's arguments, by commas: A,B,C,residual or qkv,params,out")
         kind.add_argument("--words", action="store_true", help="the words of the stream instead of JSON lines")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: List[str]) -> int:
+    arguments = parser().parse_args(argv)
     try:
         program = from_arguments(arguments)
     except Unplannable as error:
