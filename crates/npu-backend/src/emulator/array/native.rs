@@ -5,6 +5,7 @@
 //! from the sources that this very binary carries, and says so by its ABI version.
 #![allow(unsafe_code, reason = "calls into a shared library")]
 
+use std::fmt;
 use std::path::Path;
 
 use libloading::Library;
@@ -87,6 +88,14 @@ kernels! {
     fn attention_i8_values(s: &Scores, v: &Object, half: i32, o: &mut Acc);
     /// Divides by the sums, scales the columns, rounding to bf16.
     fn attention_i8_end(o: &Acc, ml: &Ml, parameters: &Parameters, c: &mut C);
+    /// The seed's product of two 16 × 16 matrices of int8, requantised.
+    fn matmul_16x16_i8(a_then_b: &L1<512>, c: &mut L1<256>);
+    /// The same, int32 out.
+    fn matmul_16x16_i32(a_then_b: &L1<512>, c: &mut L1<1024>);
+    /// The same, added to what is there.
+    fn matmul_16x16_acc_i32(a_then_b: &L1<512>, c: &mut L1<1024>);
+    /// The seed's attention over 64 keys of 64 int8.
+    fn attention_64x64_i8(q_k_v: &L1<12288>, out: &mut L1<4096>, shift: i32);
 }
 
 impl Kernels {
@@ -106,6 +115,12 @@ impl Kernels {
             ));
         }
         Self::table(library)
+    }
+}
+
+impl fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kernels")
     }
 }
 
