@@ -24,7 +24,7 @@
 #![deny(unsafe_code)]
 
 pub mod device;
-mod emulator;
+pub mod emulator;
 mod error;
 pub mod kernel;
 pub mod open;

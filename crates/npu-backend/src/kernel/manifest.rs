@@ -1,6 +1,8 @@
 //! `manifest.toml`: every image and kernel, with its types, tile shapes, layouts, memory use and cycle figures.
 
 mod check;
+#[cfg(test)]
+mod tests;
 
 use serde::Deserialize;
 

@@ -132,7 +132,7 @@ fn check_tap(tap: &Tap, whole: usize, entry: &KernelEntry) -> std::result::Resul
     if [tap.offset_bytes, tap.run_bytes].into_iter().chain(strides).any(|bytes| bytes % 4 != 0) {
         return Err(format!("a DMA moves whole 4-byte words, not {tap:?}"));
     }
-    if tap.len_bytes() % whole != 0 {
+    if !tap.len_bytes().is_multiple_of(whole) {
         return Err(format!(
             "a memtile takes objects of {whole} bytes, not {} bytes: {tap:?}",
             tap.len_bytes()

@@ -30,6 +30,10 @@ macro_rules! kernels {
             _library: Library,
         }
 
+        /// Names of all of them.
+        #[cfg(test)]
+        pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),*];
+
         impl Kernels {
             /// Reads the table of `library`.
             fn table(library: Library) -> Result<Self, String> {
@@ -43,6 +47,7 @@ macro_rules! kernels {
 
             $(
                 $(#[$doc])*
+                #[allow(clippy::too_many_arguments, reason = "as many as the C++ function has")]
                 pub(crate) fn $name(&self, $($argument: $kind),*) {
                     // SAFETY: the library is open, for it is a field. Each buffer is a whole aligned object of the
                     // length that the C++ declares, alive during the call, and only written if it is exclusive here.

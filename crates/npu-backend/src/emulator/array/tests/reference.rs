@@ -42,11 +42,9 @@ pub(super) fn close(about: &str, elements: impl Iterator<Item = (f64, f64, f64)>
     for (at, (got, want, bound)) in elements.enumerate() {
         let ratio = (got - want).abs() / bound;
         // A NaN is as bad as can be.
-        if !(ratio <= worst.0) {
-            worst = (
-                if ratio.is_nan() { f64::INFINITY } else { ratio },
-                format!("{at}: {got}, not {want} ± {bound}"),
-            );
+        let ratio = if ratio.is_nan() { f64::INFINITY } else { ratio };
+        if ratio > worst.0 {
+            worst = (ratio, format!("{at}: {got}, not {want} ± {bound}"));
         }
         count += 1;
     }
