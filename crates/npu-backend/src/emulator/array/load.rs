@@ -14,6 +14,9 @@ const MEMTILE_BYTES: usize = 512 * 1024;
 /// Objects of a stream that a memtile holds at least while they pass.
 const PASSING: usize = 2;
 
+/// Objects that one launch may send in all: some 64 GiB of streams, far beyond any use. A longer one is damage.
+const MOST_OBJECTS: usize = 1 << 24;
+
 /// An image that the array can run.
 #[derive(Debug)]
 pub(crate) enum LoadedImage {
@@ -99,7 +102,13 @@ fn streamed(entry: &KernelEntry, arch: Arch) -> Result<StreamedEntry> {
             ),
         ));
     }
+    let mut sent = 0;
     for segment in &program.segments {
+        let objects = (segment.tap.len_bytes() / OBJECT_BYTES).saturating_mul(segment.replay as usize);
+        sent = objects.saturating_add(sent);
+        if sent > MOST_OBJECTS {
+            return Err(broken(entry, format!("its streams have more than {MOST_OBJECTS} objects")));
+        }
         let whole = match segment.channel {
             Channel::A(_) => A_L2_BYTES,
             Channel::B(_) => OBJECT_BYTES,

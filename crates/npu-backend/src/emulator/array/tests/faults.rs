@@ -2,7 +2,7 @@
 
 use super::launch::{A, B, C, Launch, Parameters, a_rows};
 use super::*;
-use crate::kernel::{Drain, Segment};
+use crate::kernel::{Drain, Segment, TapDim};
 use crate::{BufferRole, KernelImage};
 
 /// One output tile a core: K = 128 in bf16.
@@ -156,6 +156,10 @@ fn programs_that_no_array_could_run_are_refused_at_load() {
     refused("whole 4-byte words", |launch| launch.program.drains[0].tap.offset_bytes += 2);
     refused("objects of 16384 bytes", |launch| launch.program.segments[0].tap.dims[3].size = 63);
     refused("objects of 32768 bytes", |launch| launch.program.drains[0].tap.dims[3].size = 255);
+    refused("more than 16777216 objects", |launch| launch.program.segments[0].replay = u32::MAX);
+    refused("more than 16777216 objects", |launch| {
+        launch.program.segments[5].tap.dims = [TapDim { size: u32::MAX, stride_bytes: 0 }; 4];
+    });
     refused("no argument 3", |launch| launch.program.segments[0].tap.argument = 3);
     refused("argument 1, which is not written", |launch| launch.program.drains[0].tap.argument = B);
     refused("2 columns of 4", |launch| {

@@ -346,6 +346,6 @@ fn work_is_counted_from_the_taps() {
     assert_eq!(work.stream_cycles, (b_objects * 4096 / 4) as u64);
     assert_eq!(work.prologue_bytes, 4 * 16384 + 4 * 8192);
     assert_eq!(work.drain_bytes, 4 * 32768);
-    let costs = array(Arch::Aie2, Arithmetic::Off).costs;
-    assert!(work.compute_cycles > 0 && format!("{costs:?}").contains("GemmBf16"));
+    assert_eq!(work.macs, (m * k * n) as u64);
+    assert!(work.compute_cycles > 0);
 }
