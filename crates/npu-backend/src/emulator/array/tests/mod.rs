@@ -40,9 +40,7 @@ fn array(arch: Arch, arithmetic: Arithmetic) -> Array {
     static OPEN: [OnceLock<Arc<Kernels>>; 2] = [const { OnceLock::new() }; 2];
     let kernels = |exact| {
         let open = || {
-            let mut tiles = npu_kernels::SOURCES.to_vec();
-            tiles.push(("stub.cc", "extern \"C\" { void attention_i8_scores(){} void attention_i8_softmax(){} void attention_i8_values(){} void attention_i8_end(){} void matmul_16x16_i8(){} void matmul_16x16_i32(){} void matmul_16x16_acc_i32(){} void attention_64x64_i8(){} }"));
-            let sources = Sources { tiles: &tiles, headers: npu_kernels::HOST_HEADERS };
+            let sources = Sources::EMBEDDED;
             let cache = cache::Cache::of_user().unwrap();
             Arc::new(library(sources, exact, &Toolchain::find().unwrap(), &cache).unwrap())
         };
