@@ -83,7 +83,7 @@ void head(unsigned padded, unsigned valid, unsigned seed, double deviation) {
     char what[80];
     std::snprintf(what, sizeof what, "attention of %u keys, %u valid, deviation %.1f", padded, valid, deviation);
     expect_close(what, got, e.value, e.bound);
-    record(got);
+    record(got, e.bound);
 
     double both = 0, mine = 0, theirs = 0;
     for (unsigned i = 0; i < 4096; ++i) {

@@ -96,7 +96,7 @@ void head(unsigned padded, unsigned valid, unsigned seed, double correlation) {
     expect_close(what, got, want, bound);
     if (valid > 0)
         expect(both / std::sqrt(mine * theirs) >= correlation, "int8 attention correlates with f64");
-    record(got);
+    record(got, bound);
 }
 
 } // namespace

@@ -184,12 +184,13 @@ void check_attention();
 void check_attention_i8();
 void check_seed();
 
-/// Results that the fast and the exact build are compared by.
+/// Results, each with its bound, that the fast and the exact build are compared by.
 inline std::vector<float> recorded;
-template <typename T>
-inline void record(const std::vector<T> &values) {
-    for (const T &x : values)
-        recorded.push_back(static_cast<float>(x));
+inline void record(const std::vector<float> &values, const std::vector<double> &bounds) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        recorded.push_back(values[i]);
+        recorded.push_back(static_cast<float>(bounds[i]));
+    }
 }
 
 extern "C" {

@@ -66,7 +66,7 @@ void bfloat16_epilogue(uint32 flags) {
     expect_close("bfloat16 epilogue", got, want, bound);
     if ((flags & GELU) == 0)
         expect_equal("bfloat16 epilogue rounds to nearest even", got, exactly);
-    record(got);
+    record(got, bound);
 }
 
 void int8_to_bfloat16(uint32 flags) {
@@ -91,7 +91,7 @@ void int8_to_bfloat16(uint32 flags) {
                            (flags & GELU) != 0, bound[i]);
     }
     expect_close("int8 epilogue to bfloat16", got, want, bound);
-    record(got);
+    record(got, bound);
 }
 
 void int8_as_int32() {

@@ -28,7 +28,7 @@ void bfloat16_product(unsigned k, unsigned seed) {
         }
     const auto got = unpack_acc(acc.data, 4);
     expect_close("bfloat16 product", got, want, bound);
-    record(got);
+    record(got, bound);
 }
 
 void int8_product(unsigned k, unsigned seed, int low, int high) {

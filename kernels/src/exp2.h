@@ -2,9 +2,9 @@
 //
 // t is cut into an integer n and f in [−½, ½]; 2^n goes straight into the exponent's bits. 2^f by a polynomial of degree 3
 // (minimax with a leading coefficient that is a bfloat16): relative error 8.3e-5. The quadratic's value q ≤ 0.27 enters the
-// next product as one bfloat16: off by at most 2^-10, times f² / 2^f: 1.9e-4; f without its low half meets only the
-// cubic: 1.9e-5. Together 2.9e-4, a thirteenth of the half unit (2^-8) of the result in bfloat16. Below −126 the result is 2^-126, not an
-// alias: there is no table whose index could wrap.
+// next product as one bfloat16: off by at most 2^-10, times f² / 2^f: 1.9e-4; f without its low half meets only the cubic:
+// 1.9e-5. Together 2.9e-4, a thirteenth of the half unit (2^-8) of the result in bfloat16. Below −126 the result is
+// 2^-126, not an alias: there is no table whose index could wrap.
 #pragma once
 
 #include "pair.h"

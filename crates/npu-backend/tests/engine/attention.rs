@@ -32,13 +32,19 @@ fn check(arch: Arch, arithmetic: Arithmetic, heads: usize, frames: usize, size: 
     let launch = engine.attention(&problem, input.id(), params.id(), out.id()).unwrap();
     run(&mut engine, launch);
     let mut got = vec![0.0; frames * d];
-    engine.read(out.id(), 0..frames * stride, |bytes| pack::rows_from_bf16(bytes, stride, d, &mut got)).unwrap();
+    engine
+        .read(out.id(), 0..frames * stride, |bytes| pack::rows_from_bf16(bytes, stride, d, &mut got))
+        .unwrap();
 
-    let [q, k, v] = qkv.map(|values| values.into_iter().map(|x| bf16::from_f32(x).to_f64()).collect::<Vec<f64>>());
-    for (head, row) in (0..heads).flat_map(|head| (0..frames).step_by(frames.div_ceil(40)).map(move |row| (head, row))) {
+    let [q, k, v] =
+        qkv.map(|values| values.into_iter().map(|x| bf16::from_f32(x).to_f64()).collect::<Vec<f64>>());
+    for (head, row) in
+        (0..heads).flat_map(|head| (0..frames).step_by(frames.div_ceil(40)).map(move |row| (head, row)))
+    {
         let at = |row: usize, c: usize| row * d + head * 64 + c;
-        let scores: Vec<f64> =
-            (0..frames).map(|key| (0..64).map(|c| q[at(row, c)] * k[at(key, c)]).sum::<f64>() / 8.0).collect();
+        let scores: Vec<f64> = (0..frames)
+            .map(|key| (0..64).map(|c| q[at(row, c)] * k[at(key, c)]).sum::<f64>() / 8.0)
+            .collect();
         let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let weights: Vec<f64> = scores.iter().map(|s| (s - most).exp()).collect();
         let total: f64 = weights.iter().sum();

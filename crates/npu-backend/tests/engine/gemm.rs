@@ -38,7 +38,8 @@ fn check(case: &Case) {
     let mut random = Random(m as u64 * 31 + k as u64 * 7 + n as u64);
     let mut engine = engine(arch, arithmetic);
     let grid = engine.grid();
-    let mut problem = GemmProblem { kind, m, k, n, a: Region::default(), c: Region::default(), residual: None };
+    let mut problem =
+        GemmProblem { kind, m, k, n, a: Region::default(), c: Region::default(), residual: None };
     problem.a.row_stride_bytes = problem.a_row_bytes();
     problem.c.row_stride_bytes = problem.c_row_bytes(grid);
     problem.residual = residual.then_some(problem.c);

@@ -26,7 +26,12 @@ fn run(engine: &mut Engine, launch: Launch) {
 }
 
 /// A buffer with these bytes on both sides.
-fn filled(engine: &mut Engine, len_bytes: usize, role: BufferRole, fill: impl FnOnce(&mut [u8])) -> npu_backend::Buffer {
+fn filled(
+    engine: &mut Engine,
+    len_bytes: usize,
+    role: BufferRole,
+    fill: impl FnOnce(&mut [u8]),
+) -> npu_backend::Buffer {
     let buffer = engine.buffer(len_bytes, role).unwrap();
     engine.write(buffer.id(), 0..len_bytes, fill).unwrap();
     buffer
