@@ -10,7 +10,7 @@
 //! | whole array | 1 | one push, one pull |
 
 use super::engine::Engine;
-use crate::device::{Batch, Buffer, BufferId, BufferRole, ContextId, Device, KernelImage, Launch, Ticket};
+use crate::device::{Batch, Buffer, BufferId, BufferRole, Device, KernelId, KernelImage, Launch, Ticket};
 use crate::schedule::pack::{self, WeightValues, Weights};
 use crate::schedule::{GemmKind, GemmProblem, Region};
 use crate::{Error, Result};
@@ -124,20 +124,28 @@ impl Product<'_> {
     }
 }
 
-/// The seed's kernels on a device: entry 0 multiplies two tiles, entry 1 adds the product to its output.
+/// The seed's kernels on a device.
 pub struct Seed<'a> {
     device: &'a mut dyn Device,
-    context: ContextId,
+    /// Multiplies two tiles.
+    multiply: KernelId,
+    /// Adds the product to its output.
+    accumulate: KernelId,
 }
 
 impl<'a> Seed<'a> {
     /// Loads the seed's image.
     ///
     /// # Errors
-    /// What [`Device::load`] gives.
+    /// [`Error::Image`] if the image lacks the kernels, and what [`Device::load`] gives.
     pub fn load(device: &'a mut dyn Device, image: &KernelImage) -> Result<Self> {
+        let entry = |name: &str| {
+            let found = image.entries.iter().position(|entry| entry.name == name);
+            found.ok_or_else(|| Error::Image { why: format!("it has no kernel {name}") })
+        };
+        let (multiply, accumulate) = (entry("matmul_16x16_i32")?, entry("matmul_16x16_acc_i32")?);
         let context = device.load(image)?;
-        Ok(Self { device, context })
+        Ok(Self { device, multiply: context.kernel(multiply), accumulate: context.kernel(accumulate) })
     }
 
     /// Multiplies by one of the strategies that launch tiles.
@@ -165,7 +173,7 @@ impl<'a> Seed<'a> {
             let output = self.device.alloc(OUTPUT_BYTES, BufferRole::Output)?;
             product.pack(tile, self.device.host_mut(input.id())?);
             self.device.push(input.id(), 0..INPUT_BYTES)?;
-            let launch = Launch { kernel: self.context.kernel(0), buffers: vec![input.id(), output.id()] };
+            let launch = launch(self.multiply, &input, output.id());
             let ticket = self.device.submit(&Batch::new(vec![launch])?)?;
             let _done = self.device.wait(ticket, None)?;
             self.device.pull(output.id(), 0..OUTPUT_BYTES)?;
@@ -191,7 +199,8 @@ impl<'a> Seed<'a> {
                 product.pack(tile, self.device.host_mut(input.id())?);
                 self.device.push(input.id(), 0..INPUT_BYTES)?;
             }
-            let launches = (0..group.len()).map(|at| self.launch(0, &set.inputs[at], set.outputs[at].id()));
+            let launches =
+                (0..group.len()).map(|at| launch(self.multiply, &set.inputs[at], set.outputs[at].id()));
             running[turn] = Some((self.device.submit(&Batch::new(launches.collect())?)?, group));
         }
         for (set, running) in sets.iter().zip(running) {
@@ -229,7 +238,7 @@ impl<'a> Seed<'a> {
                 product.pack((i, l, j), self.device.host_mut(input.id())?);
                 self.device.push(input.id(), 0..INPUT_BYTES)?;
             }
-            let launches = set.inputs.iter().map(|input| self.launch(1, input, sum.id()));
+            let launches = set.inputs.iter().map(|input| launch(self.accumulate, input, sum.id()));
             let ticket = self.device.submit(&Batch::new(launches.collect())?)?;
             let _done = self.device.wait(ticket, None)?;
             self.device.pull(sum.id(), 0..OUTPUT_BYTES)?;
@@ -238,10 +247,10 @@ impl<'a> Seed<'a> {
         self.device.free(sum)?;
         set.free(self.device)
     }
+}
 
-    fn launch(&self, entry: usize, input: &Buffer, output: BufferId) -> Launch {
-        Launch { kernel: self.context.kernel(entry), buffers: vec![input.id(), output] }
-    }
+fn launch(kernel: KernelId, input: &Buffer, output: BufferId) -> Launch {
+    Launch { kernel, buffers: vec![input.id(), output] }
 }
 
 /// Tile of m, k and n.

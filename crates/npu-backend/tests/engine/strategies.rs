@@ -37,8 +37,10 @@ fn every_strategy_gives_the_same_int32() {
                 (got, device.counters())
             };
             assert_eq!(got, want, "{} of {shape:?}", strategy.name());
-            times.push(counters.modelled.unwrap().device);
+            // Without putting the image on the array, which both do once.
+            let modelled = counters.modelled.unwrap();
+            times.push(modelled.device - modelled.switch);
         }
-        assert!(times[4] * 5 < times[0], "the whole array is not modelled faster: {times:?}");
+        assert!(times[4] * 10 < times[0], "the whole array is not modelled faster: {times:?}");
     }
 }
