@@ -15,8 +15,8 @@ use crate::{Arch, DeviceInfo, Error, Result};
 /// Buffer memory unless [`Builder::capacity_bytes`] says otherwise. The emulator needs three times as much.
 const CAPACITY_BYTES: usize = 4 << 30;
 
-/// An emulator to be opened. Made by [`Emulator::builder`]: XDNA 1, fast arithmetic, strict caches, no faults, no limit on
-/// locked memory.
+/// An emulator to be opened. Made by [`Emulator::builder`]: XDNA 1, fast arithmetic, strict caches, no faults, no
+/// limit on locked memory.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -114,7 +114,8 @@ impl Builder {
     }
 }
 
-/// Geometry and limits (MLIR-AIE:AIETargetModel.h; XDNA:npu1_regs.c:105, npu4_regs.c:174, aie2_pci.h:76; XRT:xrt_kernel.cpp:3745).
+/// Geometry and limits (MLIR-AIE:AIETargetModel.h; XDNA:npu1_regs.c:105, npu4_regs.c:174, aie2_pci.h:76;
+/// XRT:xrt_kernel.cpp:3745).
 fn info(arch: Arch) -> DeviceInfo {
     let (name, columns, contexts) = match arch {
         Arch::Aie2 => ("emulator of XDNA 1 (Phoenix): 4 columns of 4 cores", 4, 6),

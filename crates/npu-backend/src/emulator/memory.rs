@@ -22,8 +22,8 @@ pub enum Eviction {
     /// Lines move at push and pull only, and stale ones hold poison: a forgotten sync is always seen.
     #[default]
     Strict,
-    /// As silicon may: lines are also evicted and fetched at random moments, from this seed. A correct caller never notices; one that
-    /// forgets a sync sees old bytes, new ones, or loses a launch's output.
+    /// As silicon may: lines are also evicted and fetched at random moments, from this seed. A correct caller never
+    /// notices; one that forgets a sync sees old bytes, new ones, or loses a launch's output.
     Fuzzed {
         /// Where the random numbers start.
         seed: u64,
@@ -106,8 +106,8 @@ impl Memory {
             return Err(Error::Alloc {
                 len_bytes,
                 why: format!(
-                    "{total} bytes would be locked, the memlock limit is {limit} (EAGAIN); raise it with `ulimit -l unlimited` \
-                     or in /etc/security/limits.conf (Docker: `--ulimit memlock=-1`)"
+                    "{total} bytes would be locked, the memlock limit is {limit} (EAGAIN); raise it with \
+                     `ulimit -l unlimited` or in /etc/security/limits.conf (Docker: `--ulimit memlock=-1`)"
                 ),
             });
         }
@@ -127,8 +127,8 @@ impl Memory {
         let bytes = len_bytes.max(1).checked_next_multiple_of(HEAP_GRANULE_BYTES).unwrap_or(usize::MAX);
         if self.heap_bytes.saturating_add(bytes) > HEAP_BYTES {
             let why = format!(
-                "the device heap of {HEAP_BYTES} bytes for instruction streams is full, in blocks of {HEAP_GRANULE_BYTES} \
-                 (ENOSPC); unload a context"
+                "the device heap of {HEAP_BYTES} bytes for instruction streams, in blocks of \
+                 {HEAP_GRANULE_BYTES}, is full (ENOSPC); unload a context"
             );
             return Err(Error::Alloc { len_bytes, why });
         }
