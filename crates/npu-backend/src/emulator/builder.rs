@@ -7,7 +7,7 @@ use crate::emulator::contexts::Contexts;
 use crate::emulator::cost::CostModel;
 use crate::emulator::executor::Executor;
 use crate::emulator::faults::{FaultPlan, Faults, OpenFault};
-use crate::emulator::memory::{Eviction, Memory};
+use crate::emulator::memory::{Eviction, Limits, Memory};
 use crate::emulator::queue::Queue;
 use crate::emulator::receipt::Ledger;
 use crate::{Arch, DeviceInfo, Error, Result};
@@ -97,9 +97,15 @@ impl Builder {
         let executor =
             if self.probe { Executor::Probe } else { Executor::array(self.arch, self.arithmetic)? };
         let info = info(self.arch);
+        let limits = Limits {
+            memlock_bytes: self.memlock_bytes,
+            capacity_bytes: self.capacity_bytes,
+            // AIE2_DEVM_SIZE (XDNA:npu1_regs.c:140); npu4's grows as it is used (npu4_regs.c:206).
+            heap_bytes: if self.arch == Arch::Aie2 { 64 << 20 } else { 512 << 20 },
+        };
         Ok(Emulator {
             executor,
-            memory: Memory::new(self.eviction, self.memlock_bytes, self.capacity_bytes),
+            memory: Memory::new(self.eviction, limits),
             contexts: Contexts::new(info.contexts),
             queue: Queue::default(),
             clock: Clock::default(),
