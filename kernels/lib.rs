@@ -18,6 +18,8 @@ macro_rules! files {
 pub const SOURCES: &[(&str, &str)] = files!(
     "src/",
     "attention.cc",
+    "attention_i8.cc",
+    "attention_state.h",
     "block_product.h",
     "exp2.h",
     "finish.cc",
@@ -26,6 +28,8 @@ pub const SOURCES: &[(&str, &str)] = files!(
     "host.cc",
     "layout.h",
     "pair.h",
+    "seed_attention.cc",
+    "seed_matmul.cc",
 );
 
 /// The host's thin `aie_api`: path below the include folder, and text.

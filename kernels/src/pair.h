@@ -1,7 +1,7 @@
 // f32 products on a core that multiplies only bfloat16: a number as the sum of two bfloat16, high and low.
 //
-// Rounding to nearest, |x − high| ≤ 2^-9·|x| and |x − high − low| ≤ 2^-18·|x|; a product leaves out low·low. So
-// |product − a·b| ≤ 3·2^-18·|a·b| plus the additions' rounding. Needs the rounding mode conv_even.
+// Rounding to nearest, |x − high| ≤ 2^-8·|x| and |x − high − low| ≤ 2^-17·|x|; a product leaves out low·low. So
+// |product − a·b| ≤ 2^-15·|a·b| plus the additions' rounding. Needs the rounding mode conv_even.
 #pragma once
 
 #include "layout.h"

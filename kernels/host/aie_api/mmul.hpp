@@ -95,21 +95,27 @@ template <unsigned R, unsigned S, unsigned T>
 inline lanes<float, R * T> product_exact(const lanes<float, R * T> &c, const lanes<uint16_t, R * S> &a,
                                          const lanes<uint16_t, S * T> &b) {
     static_assert(S % 8 == 0, "an instruction takes eight products");
-    const auto wide_a = convert<double, R * S>(widen<R * S>(a));
-    const auto wide_b = convert<double, S * T>(widen<S * T>(b));
+    const auto wide_a = widen<R * S>(a);
+    const auto wide_b = widen<S * T>(b);
+    lanes<double, T> rows_b[S];
+    for (unsigned s = 0; s < S; ++s) {
+        lanes<float, T> row;
+        std::memcpy(&row, reinterpret_cast<const char *>(&wide_b) + s * sizeof row, sizeof row);
+        rows_b[s] = convert<double, T>(row);
+    }
     lanes<float, R * T> result = c;
-    for (unsigned row = 0; row < R; ++row)
+    for (unsigned r = 0; r < R; ++r) {
+        char *place = reinterpret_cast<char *>(&result) + r * T * sizeof(float);
+        lanes<float, T> sum;
+        std::memcpy(&sum, place, sizeof sum);
         for (unsigned s = 0; s < S; s += 8) {
-            lanes<double, T> sum, products[8];
-            for (unsigned t = 0; t < T; ++t)
-                sum[t] = result[row * T + t];
+            lanes<double, T> products[8];
             for (unsigned i = 0; i < 8; ++i)
-                for (unsigned t = 0; t < T; ++t)
-                    products[i][t] = wide_a[row * S + s + i] * wide_b[(s + i) * T + t];
-            const auto rounded = convert<float, T>(align_and_add<8, T>(sum, products));
-            for (unsigned t = 0; t < T; ++t)
-                result[row * T + t] = rounded[t];
+                products[i] = rows_b[s + i] * static_cast<double>(wide_a[r * S + s + i]);
+            sum = convert<float, T>(align_and_add<8, T>(convert<double, T>(sum), products));
         }
+        std::memcpy(place, &sum, sizeof sum);
+    }
     return result;
 }
 

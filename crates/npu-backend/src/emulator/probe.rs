@@ -107,7 +107,7 @@ pub(crate) fn run(
         ddr_weighted_bytes: read + len as u64,
         ..Work::default()
     };
-    Ok((work, vec![Output { tap: Tap::linear(as_u32(argument), 0, program.len_bytes), bytes }]))
+    Ok((work, vec![Output { argument, tap: Tap::linear(as_u32(argument), 0, program.len_bytes), bytes }]))
 }
 
 fn as_u32(argument: usize) -> u32 {

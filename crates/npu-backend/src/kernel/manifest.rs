@@ -1,6 +1,8 @@
 //! `manifest.toml`: every image and kernel, with its types, tile shapes, layouts, memory use and cycle figures.
 
 mod check;
+#[cfg(test)]
+mod tests;
 
 use serde::Deserialize;
 
@@ -158,6 +160,8 @@ pub struct KernelSpec {
     pub softmax_cycles_per_element: PerArch<f64>,
     /// The C function; for direct images.
     pub call: Option<String>,
+    /// The shift that it is called with, where it takes one; for direct images.
+    pub shift: Option<i32>,
     /// Its buffers in order; for direct images.
     #[serde(default)]
     pub arguments: Vec<DirectArgument>,

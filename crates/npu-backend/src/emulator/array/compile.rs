@@ -128,3 +128,6 @@ fn write(folder: &Path, files: &[(&str, &str)]) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,10 +75,14 @@ impl Work {
 /// Bytes of a walk, more if its runs are short.
 pub(crate) fn weighted(tap: &Tap) -> u64 {
     let bytes = tap.len_bytes() as u64;
-    // Loops that continue where the run before ended make longer runs.
-    let run = tap.dims.iter().rev().fold(u64::from(tap.run_bytes), |run, dim| {
-        if dim.size == 1 || u64::from(dim.stride_bytes) == run { run * u64::from(dim.size) } else { run }
-    });
+    // Inner loops that go on where the run before ended make longer runs.
+    let mut run = u64::from(tap.run_bytes);
+    for dim in tap.dims.iter().rev().filter(|dim| dim.size != 1) {
+        if u64::from(dim.stride_bytes) != run {
+            break;
+        }
+        run *= u64::from(dim.size);
+    }
     if run < SHORT_RUN_BYTES { (bytes as f64 * SHORT_RUN_COST).ceil() as u64 } else { bytes }
 }
 
@@ -157,5 +161,68 @@ impl Costs {
                 + TILE as f64 * finish;
         }
         (cycles.ceil() as u64, macs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::emulator::array::parameters::Parameters;
+
+    #[test]
+    fn short_runs_weigh_more_unless_they_touch() {
+        let weight = |run, loops: &[(u32, u32)]| weighted(&Tap::nested(0, 0, run, loops));
+        assert_eq!(weight(112, &[(10, 1024)]), 1120);
+        // 100·64 / 0.41.
+        assert_eq!(weight(64, &[(100, 1024)]), 15610);
+        assert_eq!(weight(64, &[(50, 1024), (2, 64)]), 6400);
+        assert_eq!(weight(64, &[(2, 4096), (1, 0), (50, 64)]), 6400);
+        assert_eq!(weight(64, &[(50, 64), (2, 1024)]), 15610);
+    }
+
+    fn costs() -> Costs {
+        let kernel = |operation: Operation| {
+            format!(
+                "[[kernel]]\nname = \"{operation:?}\"\nimage = \"x\"\nop = {}\npeak_macs = {{ aie2 = 128 }}\n\
+                 efficiency = 0.5\nfinish_cycles_per_element = 2\ngelu_cycles_per_element = 3\n\
+                 softmax_cycles_per_element = 1.5\n",
+                operation.number()
+            )
+        };
+        let text: String = Operation::ALL.into_iter().map(kernel).collect();
+        // Not a whole manifest: figures alone, which the checks would refuse.
+        let manifest: Manifest = toml::from_str(&format!("version = 1\n{text}")).unwrap();
+        assert!(Costs::new(&manifest, "x", Arch::Aie2p).is_err());
+        assert!(Costs::new(&manifest, "y", Arch::Aie2).unwrap_err().to_string().contains("GemmBf16"));
+        Costs::new(&manifest, "x", Arch::Aie2).unwrap()
+    }
+
+    #[test]
+    fn cycles_and_products_are_those_of_the_figures() {
+        let job = |operation, gelu, idle, steps| {
+            let parameters =
+                Parameters { operation, gelu, residual: false, idle, steps, n_valid: 1, scale: 1.0 };
+            Job { parameters, a: 0, b: 0 }
+        };
+        let of = |operation, gelu, steps| costs().of_jobs(&[job(operation, gelu, false, steps)]);
+        let tile = 64 * 64;
+        // 64 products a cycle, then two cycles for each of 4096 elements, or five with GELU.
+        assert_eq!(of(Operation::GemmBf16, false, 4), (4 * tile * 32 / 64 + 2 * tile, 4 * tile * 32));
+        assert_eq!(of(Operation::GemmBf16, true, 1), (tile * 32 / 64 + 5 * tile, tile * 32));
+        assert_eq!(of(Operation::GemmI8I8, true, 3), (3 * tile * 64 / 64 + 5 * tile, 3 * tile * 64));
+        // A block of 32 keys: 2048 scores of 64 products each, and as many again for the values.
+        let scores = 64 * 32;
+        assert_eq!(
+            of(Operation::AttentionBf16, false, 10),
+            (10 * (2 * scores * 64 / 64 + scores * 3 / 2) + 2 * tile, 10 * 2 * scores * 64)
+        );
+        assert_eq!(of(Operation::AttentionI8, false, 5), of(Operation::AttentionBf16, false, 10));
+
+        let [busy, idle] = [false, true].map(|idle| job(Operation::GemmI8I32, false, idle, 2));
+        assert_eq!(costs().of_jobs(&[idle]), (0, 0));
+        let (one, two) = (costs().of_jobs(&[busy]), costs().of_jobs(&[busy, idle, busy]));
+        assert_eq!((2 * one.0, 2 * one.1), two);
     }
 }

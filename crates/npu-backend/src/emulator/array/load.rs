@@ -1,6 +1,7 @@
 //! Loading an image: its streams decoded once, and everything checked that needs no data.
 
-use super::cost::{KernelCost, Work};
+use super::cost::Work;
+use super::direct::DirectEntry;
 use super::fault::Port;
 use super::l1::{A_L2_BYTES, C_BYTES, OBJECT_BYTES};
 use super::streams::Feed;
@@ -10,10 +11,14 @@ use crate::{Arch, Error, KernelEntry, KernelImage, Result};
 
 /// Memory of a memtile, bytes (mlir-aie: AIETargetModel.h).
 const MEMTILE_BYTES: usize = 512 * 1024;
-/// Objects of each stream that a memtile holds while they pass.
-const PING_PONG: usize = 2;
+/// Objects of a stream that a memtile holds at least while they pass.
+const PASSING: usize = 2;
+
+/// Objects that one launch may send in all: some 64 GiB of streams, far beyond any use. A longer one is damage.
+const MOST_OBJECTS: usize = 1 << 24;
 
 /// An image that the array can run.
+#[derive(Debug)]
 pub(crate) enum LoadedImage {
     /// Driven by streams.
     Streamed(Vec<StreamedEntry>),
@@ -22,6 +27,7 @@ pub(crate) enum LoadedImage {
 }
 
 /// One launch of a streamed image.
+#[derive(Debug)]
 pub(crate) struct StreamedEntry {
     /// Streams of the rows.
     pub(crate) a: Vec<Feed>,
@@ -31,14 +37,6 @@ pub(crate) struct StreamedEntry {
     pub(crate) c: Vec<Vec<Tap>>,
     /// What it costs but for the cores' work.
     pub(crate) work: Work,
-}
-
-/// One kernel of a direct image.
-pub(crate) struct DirectEntry {
-    /// What it is.
-    pub(crate) kernel: KernelSpec,
-    /// What it costs.
-    pub(crate) cost: KernelCost,
 }
 
 /// Columns of cores that images can use, and rows.
@@ -89,10 +87,7 @@ fn direct(entry: &KernelEntry, kernels: &[&KernelSpec], arch: Arch) -> Result<Di
     if !declared.eq(entry.arguments.iter().map(|argument| argument.len_bytes)) {
         return Err(broken(entry, format!("its arguments are not those of {} in the manifest", kernel.name)));
     }
-    match KernelCost::of(kernel, arch) {
-        Some(cost) => Ok(DirectEntry { kernel: kernel.clone(), cost }),
-        None => Err(broken(entry, format!("the manifest has no figures for {arch:?}"))),
-    }
+    DirectEntry::new(kernel, arch).map_err(|why| broken(entry, why))
 }
 
 fn streamed(entry: &KernelEntry, arch: Arch) -> Result<StreamedEntry> {
@@ -107,7 +102,13 @@ fn streamed(entry: &KernelEntry, arch: Arch) -> Result<StreamedEntry> {
             ),
         ));
     }
+    let mut sent = 0;
     for segment in &program.segments {
+        let objects = (segment.tap.len_bytes() / OBJECT_BYTES).saturating_mul(segment.replay as usize);
+        sent = objects.saturating_add(sent);
+        if sent > MOST_OBJECTS {
+            return Err(broken(entry, format!("its streams have more than {MOST_OBJECTS} objects")));
+        }
         let whole = match segment.channel {
             Channel::A(_) => A_L2_BYTES,
             Channel::B(_) => OBJECT_BYTES,
@@ -140,7 +141,7 @@ fn check_tap(tap: &Tap, whole: usize, entry: &KernelEntry) -> std::result::Resul
     if [tap.offset_bytes, tap.run_bytes].into_iter().chain(strides).any(|bytes| bytes % 4 != 0) {
         return Err(format!("a DMA moves whole 4-byte words, not {tap:?}"));
     }
-    if tap.len_bytes() % whole != 0 {
+    if !tap.len_bytes().is_multiple_of(whole) {
         return Err(format!(
             "a memtile takes objects of {whole} bytes, not {} bytes: {tap:?}",
             tap.len_bytes()
@@ -152,16 +153,16 @@ fn check_tap(tap: &Tap, whole: usize, entry: &KernelEntry) -> std::result::Resul
     Ok(())
 }
 
-/// Whether what each memtile holds at a time fits: a segment that is replayed as a whole, one that is not as it
-/// passes, and the join of C twice.
+/// Whether what each memtile must hold at a time fits: a segment that is replayed as a whole, one that is not as it
+/// passes, and the join of C once.
 fn check_memtiles(program: &Program) -> std::result::Result<(), String> {
     // With more columns than rows, the rows' streams come through every so-many-th memtile.
     let spacing = (program.columns / program.rows).max(1);
-    let mut held = vec![PING_PONG * program.rows as usize * C_BYTES; program.columns as usize];
+    let mut held = vec![program.rows as usize * C_BYTES; program.columns as usize];
     let kept = |channel, object: usize| {
         let segments = program.segments.iter().filter(move |segment| segment.channel == channel);
         let bytes = segments.map(|segment| match segment.replay {
-            1 => segment.tap.len_bytes().min(PING_PONG * object),
+            1 => segment.tap.len_bytes().min(PASSING * object),
             _ => segment.tap.len_bytes(),
         });
         bytes.max().unwrap_or(0)

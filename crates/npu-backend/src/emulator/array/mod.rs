@@ -46,28 +46,42 @@ use worker::{Job, Lengths};
 /// How the kernels' arithmetic is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Arithmetic {
-    /// With the device's rounding of every step.
+    /// With the device's rounding of every step, as far as it is known.
     Exact,
-    /// Plain f32, vectorised.
+    /// Plain f32 accumulation, vectorised.
     #[default]
     Fast,
-    /// Not at all: outputs are poison, and only modelled times are right.
+    /// Not at all: outputs are poison, only modelled times are right.
     Off,
 }
 
-/// What a launch writes: bytes along a walk over the argument that the tap names.
+/// What a launch writes; the caller applies it to the device copy of the argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Output {
+    /// Number of the argument.
+    pub(crate) argument: usize,
     /// Where.
     pub(crate) tap: Tap,
     /// What, in the order of the walk.
     pub(crate) bytes: Vec<u8>,
 }
 
+impl Output {
+    fn new(tap: Tap, bytes: Vec<u8>) -> Self {
+        Self { argument: tap.argument as usize, tap, bytes }
+    }
+
+    /// What stands where nobody computed.
+    fn poison(tap: &Tap) -> Self {
+        Self::new(*tap, vec![POISON; tap.len_bytes()])
+    }
+}
+
 /// The byte of outputs that nobody computed.
-pub(crate) const POISON: u8 = 0xA5;
+const POISON: u8 = 0xA5;
 
 /// The cores and memtiles of one device.
+#[derive(Debug)]
 pub(crate) struct Array {
     arch: Arch,
     manifest: Manifest,
@@ -78,6 +92,7 @@ pub(crate) struct Array {
     kernels: Option<Arc<Kernels>>,
 }
 
+#[derive(Debug)]
 struct Reorders {
     a: Reorder,
     b: Reorder,
@@ -143,7 +158,7 @@ impl Array {
             LoadedImage::Direct(entries) => {
                 let entry =
                     entries.get(entry).ok_or(ArrayFault::NoEntry { entry, entries: entries.len() })?;
-                direct::run(entry, self.kernels.as_deref(), arguments)
+                entry.run(self.kernels.as_deref(), arguments)
             }
         }
     }
@@ -166,10 +181,7 @@ impl Array {
         }
         let outputs = match &self.kernels {
             Some(kernels) => self.compute(entry, kernels, &cores, arguments)?,
-            None => {
-                let poison = |tap: &Tap| Output { tap: *tap, bytes: vec![POISON; tap.len_bytes()] };
-                entry.c.iter().flatten().map(poison).collect()
-            }
+            None => entry.c.iter().flatten().map(Output::poison).collect(),
         };
         Ok((work, outputs))
     }
@@ -223,7 +235,7 @@ impl Array {
                     }
                     next += 1;
                 }
-                Output { tap: *tap, bytes }
+                Output::new(*tap, bytes)
             })
         });
         Ok(joined.collect())

@@ -5,6 +5,7 @@
 //! from the sources that this very binary carries, and says so by its ABI version.
 #![allow(unsafe_code, reason = "calls into a shared library")]
 
+use std::fmt;
 use std::path::Path;
 
 use libloading::Library;
@@ -29,6 +30,10 @@ macro_rules! kernels {
             _library: Library,
         }
 
+        /// Names of all of them.
+        #[cfg(test)]
+        pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),*];
+
         impl Kernels {
             /// Reads the table of `library`.
             fn table(library: Library) -> Result<Self, String> {
@@ -42,6 +47,7 @@ macro_rules! kernels {
 
             $(
                 $(#[$doc])*
+                #[allow(clippy::too_many_arguments, reason = "as many as the C++ function has")]
                 pub(crate) fn $name(&self, $($argument: $kind),*) {
                     // SAFETY: the library is open, for it is a field. Each buffer is a whole aligned object of the
                     // length that the C++ declares, alive during the call, and only written if it is exclusive here.
@@ -87,6 +93,14 @@ kernels! {
     fn attention_i8_values(s: &Scores, v: &Object, half: i32, o: &mut Acc);
     /// Divides by the sums, scales the columns, rounding to bf16.
     fn attention_i8_end(o: &Acc, ml: &Ml, parameters: &Parameters, c: &mut C);
+    /// The seed's product of two 16 × 16 matrices of int8, requantised.
+    fn matmul_16x16_i8(a_then_b: &L1<512>, c: &mut L1<256>);
+    /// The same, int32 out.
+    fn matmul_16x16_i32(a_then_b: &L1<512>, c: &mut L1<1024>);
+    /// The same, added to what is there.
+    fn matmul_16x16_acc_i32(a_then_b: &L1<512>, c: &mut L1<1024>);
+    /// The seed's attention over 64 keys of 64 int8.
+    fn attention_64x64_i8(q_k_v: &L1<12288>, out: &mut L1<4096>, shift: i32);
 }
 
 impl Kernels {
@@ -106,6 +120,12 @@ impl Kernels {
             ));
         }
         Self::table(library)
+    }
+}
+
+impl fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kernels")
     }
 }
 

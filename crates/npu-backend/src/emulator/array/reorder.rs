@@ -38,6 +38,11 @@ impl Reorder {
         self.runs.len() * self.run_bytes
     }
 
+    /// Which byte of an object comes at `index` of the walk.
+    pub(crate) fn source(&self, index: usize) -> usize {
+        self.runs[index / self.run_bytes] as usize * self.run_bytes + index % self.run_bytes
+    }
+
     /// Writes the `part`-th stretch of the walk over the object `from`: as many bytes as `to` has, which divide
     /// [`len_bytes`](Self::len_bytes), and are whole runs.
     pub(crate) fn apply(&self, from: &[u8], part: usize, to: &mut [u8]) {
@@ -103,6 +108,7 @@ mod tests {
             let mut to = vec![0; from.len()];
             reorder.apply(&from, 0, &mut to);
             assert_eq!(to, naive(dims, &from), "{dims:?}");
+            assert!((0..to.len()).all(|at| to[at] == from[reorder.source(at)]), "{dims:?}");
             let half = to.len() / 2;
             let mut second = vec![0; half];
             reorder.apply(&from, 1, &mut second);

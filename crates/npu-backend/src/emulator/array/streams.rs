@@ -1,7 +1,7 @@
 //! The A and B streams of a launch: which objects each channel carries, in what order, and their bytes.
 
 use super::fault::{ArrayFault, Port};
-use super::l1::{L1, OBJECT_BYTES, Object};
+use super::l1::{OBJECT_BYTES, Object};
 use super::parameters::HEADER_BYTES;
 use super::reorder::Reorder;
 use crate::kernel::{Segment, Tap};
@@ -63,7 +63,7 @@ impl Feed {
         Ok(Stream { feed: self, objects })
     }
 
-    /// Reads only the head of the object that the cores receive at `position`, for when no numbers are wanted.
+    /// Reads only the head of the object that the cores receive at `position`, where the streams are not gathered yet.
     ///
     /// # Errors
     /// [`ArrayFault::OutOfRange`].
@@ -77,16 +77,14 @@ impl Feed {
         let segment = self.firsts.partition_point(|&first| first <= number) - 1;
         let (tap, skipped) = (&self.taps[segment], (number - self.firsts[segment]) * OBJECT_BYTES);
         let buffer = argument(self.port, tap, arguments)?;
-        let mut bytes = [0; OBJECT_BYTES];
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            let Some(&from) = buffer.get(address(tap, skipped + at)) else {
+        let mut header = [0; HEADER_BYTES];
+        for (at, byte) in header.iter_mut().enumerate() {
+            let Some(&from) = buffer.get(address(tap, skipped + reorder.source(at))) else {
                 return Err(out_of_range(self.port, tap, arguments));
             };
             *byte = from;
         }
-        let mut object = L1([0; OBJECT_BYTES]);
-        reorder.apply(&bytes, 0, &mut object.0);
-        Ok(*object.0.first_chunk().expect("a header is shorter than an object"))
+        Ok(header)
     }
 
     /// Whether every tap lies in its argument.

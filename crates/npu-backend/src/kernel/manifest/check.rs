@@ -70,7 +70,7 @@ fn reorder_fault(dims: &[[u32; 2]], words: usize) -> Option<String> {
             word += rest % size as usize * stride as usize;
             rest /= size as usize;
         }
-        if !seen.get_mut(word).is_some_and(|seen| !std::mem::replace(seen, true)) {
+        if seen.get_mut(word).is_none_or(|seen| std::mem::replace(seen, true)) {
             return Some(format!(
                 "its step {index} goes to word {word}, which is outside or was visited before"
             ));
@@ -90,7 +90,7 @@ fn image_faults(image: &ImageSpec, manifest: &Manifest) -> Vec<String> {
         ));
     }
     // Peano's default of 1 KiB overruns the buffers next to it in silence, so it must be said.
-    if image.stack_bytes < 1024 || image.stack_bytes % 32 != 0 {
+    if image.stack_bytes < 1024 || !image.stack_bytes.is_multiple_of(32) {
         faults.push(format!("a stack of {} bytes", image.stack_bytes));
     }
     if let Some(buffer) = image.l1.iter().find(|buffer| buffer.bytes % 4 != 0 || buffer.bytes == 0) {

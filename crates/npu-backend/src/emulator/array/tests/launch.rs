@@ -26,6 +26,14 @@ impl Random {
         half::bf16::from_f32(self.float())
     }
 
+    pub(super) fn bf16s(&mut self, count: usize) -> Vec<half::bf16> {
+        (0..count).map(|_| self.bf16()).collect()
+    }
+
+    pub(super) fn floats(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.float()).collect()
+    }
+
     pub(super) fn int8(&mut self) -> i8 {
         self.bits() as u8 as i8
     }
@@ -99,13 +107,14 @@ pub(super) fn before_reorder(seen: &[u8]) -> Vec<u8> {
     object
 }
 
-/// Rows of 64 bytes … of `bytes` a row, as the A segment of 64 rows from `row`, all columns.
-pub(super) fn a_rows(row: usize, bytes: usize, row_bytes: usize) -> Tap {
+/// 64 rows of `row_bytes` each from `offset` of argument A: objects of 256 bytes a row, side by side.
+pub(super) fn a_rows(offset: usize, bytes: usize, row_bytes: usize) -> Tap {
     let outer = [((bytes / 256) as u32, 256), (64, row_bytes as u32)];
-    Tap::nested(A, (row * row_bytes) as u32, 256, &outer)
+    Tap::nested(A, offset as u32, 256, &outer)
 }
 
 /// A launch under construction: B objects are laid one after another as they are told.
+#[derive(Clone)]
 pub(super) struct Launch {
     pub(super) program: Program,
     pub(super) a: Vec<u8>,

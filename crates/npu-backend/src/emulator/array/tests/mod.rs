@@ -1,8 +1,11 @@
 //! The array against plain arithmetic: launches packed here, by hand and slowly, knowing only what the layouts say.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attention;
+mod faults;
 mod gemm;
 mod launch;
+mod reference;
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +13,7 @@ use super::compile::{Sources, library};
 use super::native::Kernels;
 use super::toolchain::Toolchain;
 use super::*;
+use crate::kernel::Channel;
 
 const TEMPORARY: &str = r#"
 version = 1
@@ -36,9 +40,7 @@ fn array(arch: Arch, arithmetic: Arithmetic) -> Array {
     static OPEN: [OnceLock<Arc<Kernels>>; 2] = [const { OnceLock::new() }; 2];
     let kernels = |exact| {
         let open = || {
-            let mut tiles = npu_kernels::SOURCES.to_vec();
-            tiles.push(("stub.cc", "extern \"C\" { void attention_i8_scores(){} void attention_i8_softmax(){} void attention_i8_values(){} void attention_i8_end(){} }"));
-            let sources = Sources { tiles: &tiles, headers: npu_kernels::HOST_HEADERS };
+            let sources = Sources::EMBEDDED;
             let cache = cache::Cache::of_user().unwrap();
             Arc::new(library(sources, exact, &Toolchain::find().unwrap(), &cache).unwrap())
         };
