@@ -4,10 +4,12 @@
 //! A device can answer COMPLETED with wrong numbers: a mispacked weight, a stale cache line, a fault. Text made of them
 //! may look like text.
 
+use std::ops::Range;
+
 use half::bf16;
 use npu_backend::ops::Engine;
 use npu_backend::schedule::{GemmKind, GemmProblem, Region, pack};
-use npu_backend::{BufferId, Error, Result};
+use npu_backend::{BufferId, Result};
 
 use super::buffers::{BlockBuffers, BlockDims};
 use super::linear::NpuLinear;
@@ -120,10 +122,10 @@ impl Shadow {
             watched.layer.row(n, &mut weight);
             weights.push(as_device_has(&weight, problem.kind, watched.layer));
         }
-        for m in rows {
-            let a = read_row(engine, watched.from, problem.a, m, problem.a_row_bytes())?;
-            let c = read_row(engine, watched.to, problem.c, m, 2 * (column0 + SIDE).min(problem.n))?;
-            let a = activations(&a, problem);
+        let a = read_rows(engine, watched.from, problem.a, rows.clone(), problem.a_row_bytes())?;
+        let c = read_rows(engine, watched.to, problem.c, rows.clone(), 2 * columns.end)?;
+        for (m, (a, c)) in rows.zip(a.iter().zip(&c)) {
+            let a = activations(a, problem);
             for (n, weight) in columns.clone().zip(&weights) {
                 let (mut sum, mut mass) = (0.0, 0.0);
                 for (a, w) in a.iter().zip(weight) {
@@ -132,7 +134,7 @@ impl Shadow {
                 }
                 sum += watched.layer.bias.as_ref().map_or(0.0, |bias| f64::from(bias[n]));
                 let want = if watched.gelu { gelu(sum) } else { sum };
-                let got = bf16_at(&c, n);
+                let got = bf16_at(c, n);
                 // Products are exact; K sums in f32 or the device's own steps, then one rounding to bf16. GELU's slope
                 // is below 1.13.
                 #[allow(clippy::cast_precision_loss, reason = "K is a few thousand")]
@@ -158,18 +160,15 @@ impl Shadow {
         let width = 128;
         let head_of = |region: Region| Region { offset_bytes: region.offset_bytes + head * width, ..region };
         let qkv = buffers.qkv.id();
-        let q = read_row(engine, qkv, head_of(problem.q), m, width)?;
-        let (mut keys, mut values) = (Vec::new(), Vec::new());
-        for frame in 0..dims.frames {
-            keys.push(read_row(engine, qkv, head_of(problem.k), frame, width)?);
-            values.push(read_row(engine, qkv, head_of(problem.v), frame, width)?);
-        }
+        let q = &read_rows(engine, qkv, head_of(problem.q), m..m + 1, width)?[0];
+        let keys = read_rows(engine, qkv, head_of(problem.k), 0..dims.frames, width)?;
+        let values = read_rows(engine, qkv, head_of(problem.v), 0..dims.frames, width)?;
         let scores: Vec<f64> =
-            keys.iter().map(|k| (0..64).map(|d| bf16_at(&q, d) * bf16_at(k, d)).sum::<f64>() / 8.0).collect();
+            keys.iter().map(|k| (0..64).map(|d| bf16_at(q, d) * bf16_at(k, d)).sum::<f64>() / 8.0).collect();
         let largest = scores.iter().fold(f64::NEG_INFINITY, |largest, &score| largest.max(score));
         let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
         let total: f64 = weights.iter().sum();
-        let got = read_row(engine, buffers.mixed.id(), head_of(problem.out), m, width)?;
+        let got = &read_rows(engine, buffers.mixed.id(), head_of(problem.out), m..m + 1, width)?[0];
         for d in 0..64 {
             let (mut want, mut mass) = (0.0, 0.0);
             for (weight, value) in weights.iter().zip(&values) {
@@ -179,7 +178,7 @@ impl Shadow {
             }
             // Weights are rounded to bf16 before they meet the values, their sum is not; then one rounding to bf16.
             let bound = want.abs() / 256.0 + mass / 128.0 + 1e-6;
-            self.compare("attention", (m, head * 64 + d), bf16_at(&got, d), want, bound);
+            self.compare("attention", (m, head * 64 + d), bf16_at(got, d), want, bound);
         }
         Ok(())
     }
@@ -194,21 +193,20 @@ impl Shadow {
     }
 }
 
-/// The first `len_bytes` of row `row` of a region.
-fn read_row(
+/// The first `len_bytes` of some rows of a region, in one pull.
+fn read_rows(
     engine: &mut Engine,
     buffer: BufferId,
     region: Region,
-    row: usize,
+    rows: Range<usize>,
     len_bytes: usize,
-) -> Result<Vec<u8>> {
-    let start = region.offset_bytes + row * region.row_stride_bytes;
-    let range = start..start + len_bytes;
-    let host = engine.device().host(buffer)?.len();
-    if range.end > host {
-        return Err(Error::Range { buffer, start: range.start, end: range.end, len_bytes: host });
-    }
-    engine.read(buffer, range, <[u8]>::to_vec)
+) -> Result<Vec<Vec<u8>>> {
+    let at = |row: usize| region.offset_bytes + row * region.row_stride_bytes;
+    let (start, count) = (at(rows.start), rows.len());
+    engine.read(buffer, start..at(rows.end - 1) + len_bytes, |bytes| {
+        let starts = (0..count).map(|row| row * region.row_stride_bytes);
+        starts.map(|start| bytes[start..start + len_bytes].to_vec()).collect()
+    })
 }
 
 /// A row of A as the device multiplies it.
