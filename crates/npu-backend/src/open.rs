@@ -79,6 +79,17 @@ mod tests {
     }
 
     #[test]
+    fn the_emulator_opens_by_its_name_and_says_that_it_is_modelled() {
+        match open(Choice::Emulator) {
+            Ok(Some(device)) => assert!(device.info().modelled && device.info().cores() == 16),
+            // It compiles the kernels' C++ when it opens.
+            Err(Error::Unavailable { why, .. }) => assert!(why.contains("compiler"), "{why}"),
+            Ok(None) => panic!("no device, though it was asked for by name"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
     fn a_device_asked_for_by_name_is_an_error_with_reason_and_remedy() {
         let Err(error) = open(Choice::Xrt) else { panic!("there is no hardware device to open") };
         let text = error.to_string();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Counts since the device was opened. Every device keeps them in the same sense, so that the emulator's can be compared with
-/// the hardware's.
+/// Counts since the device was opened. Every device keeps them in the same sense, so that the emulator's can be
+/// compared with the hardware's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Images loaded.

@@ -30,31 +30,34 @@ pub const LINE_BYTES: usize = 64;
 /// Every implementor keeps these clauses; `tests/contract` checks each of them on every device that there is.
 ///
 /// 1. **Two copies.** A buffer has a host copy and a device copy; both start as zeros. What the host writes is given to
-///    launches by a [`push`](Self::push) of that range before their [`submit`](Self::submit); what a launch writes is given to the host by a
-///    [`pull`](Self::pull) of that range after the ticket has finished. Bytes written on one side and not given to the
-///    other are *unspecified* there: old, new, or neither. Three rules follow from caches, whose unit is the line
-///    of [`LINE_BYTES`] at a multiple of that offset:
-///    - host and launches do not write the same line without a push or pull of it in between;
-///    - what the host has written is pushed before a launch writes those lines and before they are pulled, or the
-///      host's lines may overwrite what the launch wrote. That holds for an output buffer that the host has cleared;
-///    - what a launch has written is pulled before the host pushes those lines.
+///    launches by a [`push`](Self::push) of that range before their [`submit`](Self::submit); what a launch writes is
+///    given to the host by a [`pull`](Self::pull) of that range after the ticket has finished. Bytes written on one
+///    side and not given to the other are *unspecified* there: old, new, or neither. Three rules follow from caches,
+///    whose unit is the line: [`LINE_BYTES`] bytes at a multiple of them.
+///    - Host and launches do not write the same line without a push or pull of it in between.
+///    - What the host has written is pushed before a launch writes those lines and before they are pulled, or the
+///      host's lines may overwrite what the launch wrote. That holds for an output buffer that the host has cleared.
+///    - What a launch has written is pulled before the host pushes those lines.
 /// 2. **Order.** Batches of one context finish in the order of submission, and the launches of a batch run in the
 ///    order of the batch; each sees what those before it wrote, without a push or pull. Nothing is promised between
-///    contexts: a batch that would race with an unfinished one of another context for a buffer that either writes is
-///    refused as [`Busy`](crate::Error::Busy).
+///    contexts: a batch that would race with an unfinished one of another context, for a buffer that either writes,
+///    is refused as [`Busy`](crate::Error::Busy).
 /// 3. **Lifetime.** A ticket is unfinished until a [`wait`](Self::wait) has ended it, however long ago the device was
-///    done. Its buffers and its context stay alive and are left alone: [`free`](Self::free) takes effect when
-///    the ticket has finished, while [`host_mut`](Self::host_mut), [`push`](Self::push), [`pull`](Self::pull) and
+///    done. Its buffers and its context stay alive and are left alone: [`free`](Self::free) takes effect when the
+///    ticket has finished, while [`host_mut`](Self::host_mut), [`push`](Self::push), [`pull`](Self::pull) and
 ///    [`unload`](Self::unload) answer [`Busy`](crate::Error::Busy). A buffer that launches only read may be shared by
-///    any number of tickets. The id of a freed buffer is unknown at once.
-/// 4. **Failure.** What can be checked is refused at [`submit`](Self::submit), before anything runs and without a trace. What
-///    fails afterwards is told by [`wait`](Self::wait), which names the first failed launch of the batch; the launches
-///    after it did not run, and the contents of the buffers that the batch writes are unspecified. A device that recovers by a reset
-///    fails the other unfinished batches too, of every context, and keeps contexts and buffers.
+///    any number of tickets. The id of a freed buffer is unknown at once. Streams may be
+///    [added](Self::add_kernel) to a context at any time.
+/// 4. **Failure.** What can be checked is refused at [`submit`](Self::submit), before anything runs and without a
+///    trace. What fails afterwards is told by [`wait`](Self::wait), which names the first failed launch of the batch;
+///    the launches after it did not run, and the contents of the buffers that the batch writes are unspecified. A
+///    device that recovers by a reset fails the other unfinished batches too, of every context, and keeps contexts
+///    and buffers.
 /// 5. **Loss.** After [`DeviceLost`](crate::Error::DeviceLost) every verb but [`info`](Self::info) and
 ///    [`counters`](Self::counters) answers it at once: nothing hangs.
 /// 6. **No panic.** No verb panics, whatever its arguments: an id of another device, a range outside its buffer and a
-///    length of zero are errors. Ranges are bytes, half open; an empty range within the buffer does nothing, and is never busy.
+///    length of zero are errors. Ranges are bytes, half open; an empty range within the buffer does nothing, and is
+///    never busy.
 ///
 /// A device is used by one thread at a time (`&mut self`) and may move between threads. Dropping it waits for what is
 /// in flight and releases everything.
@@ -73,7 +76,8 @@ pub trait Device: Send {
     /// Adds an instruction stream to a loaded image: one configuration serves any number of shapes.
     ///
     /// # Errors
-    /// [`UnknownContext`](crate::Error::UnknownContext), [`Image`](crate::Error::Image) if the device refuses it.
+    /// [`UnknownContext`](crate::Error::UnknownContext), [`Image`](crate::Error::Image) if the device refuses it,
+    /// [`Alloc`](crate::Error::Alloc) if it finds no room.
     fn add_kernel(&mut self, context: ContextId, entry: &KernelEntry) -> Result<KernelId>;
 
     /// Gives a context back.
@@ -91,8 +95,8 @@ pub trait Device: Send {
     /// Frees a buffer, at once or when the last ticket that uses it has finished.
     ///
     /// # Errors
-    /// [`UnknownBuffer`](crate::Error::UnknownBuffer) if it belongs to another device; the handle is gone all the same, and
-    /// its own device gives the memory back when it is dropped.
+    /// [`UnknownBuffer`](crate::Error::UnknownBuffer) if it belongs to another device; the handle is gone all the same,
+    /// and its own device gives the memory back when it is dropped.
     fn free(&mut self, buffer: Buffer) -> Result<()>;
 
     /// The host copy, all of it.

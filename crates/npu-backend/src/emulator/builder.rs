@@ -7,7 +7,7 @@ use crate::emulator::contexts::Contexts;
 use crate::emulator::cost::CostModel;
 use crate::emulator::executor::Executor;
 use crate::emulator::faults::{FaultPlan, Faults, OpenFault};
-use crate::emulator::memory::{Eviction, Memory};
+use crate::emulator::memory::{Eviction, Limits, Memory};
 use crate::emulator::queue::Queue;
 use crate::emulator::receipt::Ledger;
 use crate::{Arch, DeviceInfo, Error, Result};
@@ -15,8 +15,8 @@ use crate::{Arch, DeviceInfo, Error, Result};
 /// Buffer memory unless [`Builder::capacity_bytes`] says otherwise. The emulator needs three times as much.
 const CAPACITY_BYTES: usize = 4 << 30;
 
-/// An emulator to be opened. Made by [`Emulator::builder`]: XDNA 1, fast arithmetic, strict caches, no faults, no limit on
-/// locked memory.
+/// An emulator to be opened. Made by [`Emulator::builder`]: XDNA 1, fast arithmetic, strict caches, no faults, no
+/// limit on locked memory.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -97,9 +97,15 @@ impl Builder {
         let executor =
             if self.probe { Executor::Probe } else { Executor::array(self.arch, self.arithmetic)? };
         let info = info(self.arch);
+        let limits = Limits {
+            memlock_bytes: self.memlock_bytes,
+            capacity_bytes: self.capacity_bytes,
+            // AIE2_DEVM_SIZE (XDNA:npu1_regs.c:140); npu4's grows as it is used (npu4_regs.c:206).
+            heap_bytes: if self.arch == Arch::Aie2 { 64 << 20 } else { 512 << 20 },
+        };
         Ok(Emulator {
             executor,
-            memory: Memory::new(self.eviction, self.memlock_bytes, self.capacity_bytes),
+            memory: Memory::new(self.eviction, limits),
             contexts: Contexts::new(info.contexts),
             queue: Queue::default(),
             clock: Clock::default(),
@@ -114,7 +120,8 @@ impl Builder {
     }
 }
 
-/// Geometry and limits (MLIR-AIE:AIETargetModel.h; XDNA:npu1_regs.c:105, npu4_regs.c:174, aie2_pci.h:76; XRT:xrt_kernel.cpp:3745).
+/// Geometry and limits (MLIR-AIE:AIETargetModel.h; XDNA:npu1_regs.c:105, npu4_regs.c:174, aie2_pci.h:76;
+/// XRT:xrt_kernel.cpp:3745).
 fn info(arch: Arch) -> DeviceInfo {
     let (name, columns, contexts) = match arch {
         Arch::Aie2 => ("emulator of XDNA 1 (Phoenix): 4 columns of 4 cores", 4, 6),

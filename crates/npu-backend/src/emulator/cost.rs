@@ -1,8 +1,8 @@
 //! What things cost on the device, as published: the constants, and the time of one launch made of them.
 //!
 //! Nothing here was measured by this project. A launch takes
-//! `launch + max(compute, stream, memory) + ends`; see [`Modelled`]. How near that comes to published measurements is
-//! tested in [`gemm_cost`](crate::emulator::gemm_cost).
+//! `launch + max(compute, stream, memory) + ends`; see [`Modelled`]. How near that comes to published measurements
+//! is tested in [`gemm_cost`](crate::emulator::gemm_cost).
 //!
 //! Sources by short name: GEMM-P arXiv 2512.13282 · WX drakosha/whisper-xdna · XE atassis/xdna-engine · IRON amd/IRON ·
 //! IGN jdominick05/ignite-xdna docs/SILICON.md · EMB hardWorker254/Npu-Embeddings-XDNA1 README · XDNA amd/xdna-driver.
@@ -15,7 +15,8 @@ use crate::emulator::array::Work;
 
 /// Contiguous bytes in main memory up to which a walk pays [`SHORT_RUN_WEIGHT`].
 pub const SHORT_RUN_BYTES: usize = 112;
-/// What a byte of a short run counts for: bf16 GEMM reaches 1.27 TOPS with runs of 112 bytes and 3.12 with 448 (GEMM-P §5).
+/// What a byte of a short run counts for: bf16 GEMM reaches 1.27 TOPS with runs of 112 bytes and 3.12 with 448
+/// (GEMM-P §5).
 pub const SHORT_RUN_WEIGHT: f64 = 1.0 / 0.41;
 
 /// Constants of one machine. The fields may be changed: clocks and latencies differ between machines and power modes.
@@ -46,7 +47,8 @@ impl CostModel {
     #[must_use]
     pub fn of(arch: Arch) -> Self {
         let npu1 = Self {
-            // ≈150 per dispatch (EMB); 127 for 4 KB (open-xdna); tiny operations 160–250 at best, with a tail to 1.9 ms (IRON CI).
+            // ≈150 a dispatch (EMB); 127 for 4 KB (Scottcjn/open-xdna); tiny operations 160–250 at best, with a tail
+            // to 1.9 ms (IRON CI).
             first_launch: Duration::from_micros(150),
             // 28–34 thousand pipelined operations a second (xdna-driver#1355, EMB).
             chained_launch: Duration::from_micros(30),

@@ -1,11 +1,12 @@
-//! Faults that are seen in the field, to be injected at a launch: who uses the device must end in the right outcome for each.
+//! Faults that are seen in the field, to be injected at a launch: who uses the device must come to the right outcome
+//! for each.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::device::KernelEntry;
 use crate::emulator::array::Output;
-use crate::emulator::packet::{Packet, group_id};
+use crate::emulator::packet::{OPCODE_LEGACY, Packet, group_id};
 use crate::emulator::random::Random;
 
 /// What goes wrong with one launch.
@@ -97,7 +98,7 @@ impl Fault {
             }
             Self::StreamLength => packet.words = packet.words.saturating_mul(4).max(1),
             Self::Opcode => packet.opcode = 99,
-            Self::LegacyOpcode => packet.opcode = crate::emulator::packet::OPCODE_LEGACY,
+            Self::LegacyOpcode => packet.opcode = OPCODE_LEGACY,
             _ => {}
         }
     }

@@ -1,7 +1,8 @@
 //! Matrix multiplications of published designs, so that the cost model can be held against published times.
 //!
-//! A design's work follows from its shape alone: arithmetic from cores, peak and efficiency, traffic from the tile (GEMM-P
-//! §4: A is read once for each tile column of C, B once for each tile row). Padding to whole granules is counted.
+//! A design's work follows from its shape alone: arithmetic from cores, peak and efficiency, traffic from the tile
+//! (GEMM-P §4: A is read once for each tile column of C, B once for each tile row). Padding to whole granules is
+//! counted.
 
 use crate::device::Modelled;
 use crate::emulator::array::Work;

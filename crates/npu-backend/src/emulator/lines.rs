@@ -1,9 +1,9 @@
 //! The two byte copies of one buffer, kept apart by cache lines as an incoherent device keeps them.
 //!
 //! Main memory is what the device sees. The host sees its caches: a line that it has written is *dirty* until it is
-//! written back, a line that the device has written since it was fetched is *stale* until it is fetched again. On silicon push and
-//! pull are both `clflush` (XDNA:src/shim/buffer.cpp): dirty lines are written back, then forgotten. So a pull of a
-//! dirty line overwrites what the device wrote; so does an eviction at any moment.
+//! written back, a line that the device has written since it was fetched is *stale* until it is fetched again. On
+//! silicon push and pull are both `clflush` (XDNA:src/shim/buffer.cpp): dirty lines are written back, then forgotten.
+//! So a pull of a dirty line overwrites what the device wrote; so does an eviction at any moment.
 
 use std::ops::Range;
 

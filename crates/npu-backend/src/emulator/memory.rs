@@ -11,9 +11,7 @@ use crate::{Buffer, BufferId, BufferRole, ContextId, Error, Result, Ticket};
 /// Sizes are rounded up to these (XDNA:src/shim/buffer.cpp).
 const PAGE_BYTES: usize = 4096;
 
-/// Instruction streams live in a heap of this size (AIE2_DEVM_SIZE, XDNA:npu1_regs.c:140) …
-const HEAP_BYTES: usize = 64 << 20;
-/// … each in a block of a multiple of this (npu1_regs.c:143, npu4_regs.c:208).
+/// Instruction streams live on a heap, in blocks of a multiple of this (XDNA:npu1_regs.c:143, npu4_regs.c:208).
 const HEAP_GRANULE_BYTES: usize = 32 << 10;
 
 /// How the caches behave.
@@ -22,8 +20,8 @@ pub enum Eviction {
     /// Lines move at push and pull only, and stale ones hold poison: a forgotten sync is always seen.
     #[default]
     Strict,
-    /// As silicon may: lines are also evicted and fetched at random moments, from this seed. A correct caller never notices; one that
-    /// forgets a sync sees old bytes, new ones, or loses a launch's output.
+    /// As silicon may: lines are also evicted and fetched at random moments, from this seed. A correct caller never
+    /// notices; one that forgets a sync sees old bytes, new ones, or loses a launch's output.
     Fuzzed {
         /// Where the random numbers start.
         seed: u64,
@@ -61,26 +59,29 @@ pub(super) struct Memory {
     objects: BTreeMap<BufferId, Object>,
     /// Bytes that count against the memory lock limit: mapped pages, and instruction streams.
     locked_bytes: usize,
-    memlock_bytes: Option<usize>,
-    capacity_bytes: usize,
     heap_bytes: usize,
     random: Option<Random>,
+    limits: Limits,
+}
+
+/// What there is, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The memory lock limit, if there is one.
+    pub(super) memlock_bytes: Option<usize>,
+    /// Everything.
+    pub(super) capacity_bytes: usize,
+    /// Of that, for instruction streams.
+    pub(super) heap_bytes: usize,
 }
 
 impl Memory {
-    pub(super) fn new(eviction: Eviction, memlock_bytes: Option<usize>, capacity_bytes: usize) -> Self {
+    pub(super) fn new(eviction: Eviction, limits: Limits) -> Self {
         let random = match eviction {
             Eviction::Strict => None,
             Eviction::Fuzzed { seed } => Some(Random::new(seed)),
         };
-        Self {
-            objects: BTreeMap::new(),
-            locked_bytes: 0,
-            memlock_bytes,
-            capacity_bytes,
-            heap_bytes: 0,
-            random,
-        }
+        Self { objects: BTreeMap::new(), locked_bytes: 0, heap_bytes: 0, random, limits }
     }
 
     pub(super) fn alloc(&mut self, len_bytes: usize, role: BufferRole) -> Result<Buffer> {
@@ -102,20 +103,18 @@ impl Memory {
     /// Counts pages that are mapped and locked.
     fn lock(&mut self, bytes: usize, len_bytes: usize) -> Result<()> {
         let total = self.locked_bytes.saturating_add(bytes);
-        if let Some(limit) = self.memlock_bytes.filter(|&limit| total > limit) {
+        if let Some(limit) = self.limits.memlock_bytes.filter(|&limit| total > limit) {
             return Err(Error::Alloc {
                 len_bytes,
                 why: format!(
-                    "{total} bytes would be locked, the memlock limit is {limit} (EAGAIN); raise it with `ulimit -l unlimited` \
-                     or in /etc/security/limits.conf (Docker: `--ulimit memlock=-1`)"
+                    "{total} bytes would be locked, the memlock limit is {limit} (EAGAIN); raise it with \
+                     `ulimit -l unlimited` or in /etc/security/limits.conf (Docker: `--ulimit memlock=-1`)"
                 ),
             });
         }
-        if total > self.capacity_bytes {
-            let why = format!(
-                "{total} bytes would be in use, the modelled device has {} (ENOMEM)",
-                self.capacity_bytes
-            );
+        if total > self.limits.capacity_bytes {
+            let capacity = self.limits.capacity_bytes;
+            let why = format!("{total} bytes would be in use, the modelled device has {capacity} (ENOMEM)");
             return Err(Error::Alloc { len_bytes, why });
         }
         self.locked_bytes = total;
@@ -125,10 +124,11 @@ impl Memory {
     /// Room for an instruction stream (a cacheable buffer object in the driver's terms).
     pub(super) fn alloc_instructions(&mut self, len_bytes: usize) -> Result<HeapBlock> {
         let bytes = len_bytes.max(1).checked_next_multiple_of(HEAP_GRANULE_BYTES).unwrap_or(usize::MAX);
-        if self.heap_bytes.saturating_add(bytes) > HEAP_BYTES {
+        if self.heap_bytes.saturating_add(bytes) > self.limits.heap_bytes {
             let why = format!(
-                "the device heap of {HEAP_BYTES} bytes for instruction streams is full, in blocks of {HEAP_GRANULE_BYTES} \
-                 (ENOSPC); unload a context"
+                "the device heap of {} bytes for instruction streams, in blocks of {HEAP_GRANULE_BYTES}, is full \
+                 (ENOSPC); unload a context",
+                self.limits.heap_bytes
             );
             return Err(Error::Alloc { len_bytes, why });
         }
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     fn memory(memlock_bytes: Option<usize>) -> Memory {
-        Memory::new(Eviction::Strict, memlock_bytes, 1 << 30)
+        Memory::new(Eviction::Strict, Limits { memlock_bytes, capacity_bytes: 1 << 30, heap_bytes: 64 << 20 })
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A model of an NPU in software, faithful at the level of launches.
 //!
-//! It keeps two copies of each buffer as incoherent caches do, the limits and the order of the driver's queues, the ways in
-//! which hardware fails, and a virtual clock from published costs. It shares no code with what prepares its
+//! It keeps two copies of each buffer as incoherent caches do, the limits and the order of the driver's queues, the
+//! ways in which hardware fails, and a virtual clock from published costs. It shares no code with what prepares its
 //! inputs: tiles move by the layouts that the kernels declare, and the kernels' own code computes.
 //!
 //! | file | what it models |

@@ -1,7 +1,8 @@
 //! The command that the driver gets for one launch, as the runtime makes it, and what the device thinks of it.
 //!
-//! Callers of [`Device`](crate::Device) cannot get these fields wrong: the emulator fills them in, as the hardware's device does. They
-//! are here because hardware does go wrong in them, and because of how it then behaves: mostly it says COMPLETED.
+//! Callers of [`Device`](crate::Device) cannot get these fields wrong: the emulator fills them in, as the hardware's
+//! device does. They are here because programs do go wrong in them, and because of what hardware then says: mostly
+//! COMPLETED.
 //! Sources: XRT (xrt_kernel.cpp:2532 and 2924, xrt_bo.cpp:440), MLIR-AIE (aiecc's mem_topology), Unicorn-Amanuensis.
 
 use crate::device::KernelEntry;

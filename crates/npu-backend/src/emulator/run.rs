@@ -9,7 +9,8 @@ use crate::emulator::faults::Fault;
 use crate::emulator::memory::Memory;
 use crate::emulator::packet::{Bound, Packet, Verdict};
 use crate::emulator::queue::{Chain, Failure};
-use crate::emulator::{Emulator, Executor};
+use crate::emulator::receipt::Ledger;
+use crate::emulator::{CostModel, Emulator, Executor};
 use crate::{CommandState, ContextId, Launch};
 
 /// How one launch went.
@@ -87,48 +88,54 @@ impl Emulator {
         (now, failure)
     }
 
-    /// Time of one launch without the wait for a hung one, and how it went.
+    /// Time of one launch, without the driver's wait for a hung one, and how it went.
     fn run_launch(&mut self, launch: &Launch, context: ContextId, chained: bool) -> (Modelled, End) {
-        let mut cost = self.costs.launch(&Default::default(), chained);
+        let idle = self.costs.launch(&Work::default(), chained);
         let known = self.contexts.get(context);
         let Some((context, entry)) = known.and_then(|c| Some((c, c.entries.get(launch.kernel.entry())?)))
         else {
             // `submit` checked it, and `unload` refuses contexts of unfinished tickets.
-            return (cost, End::Failed("the context is gone".into()));
+            return (idle, End::Failed("the context is gone".into()));
         };
         let fault = self.faults.next();
         let hung = |why: &str| End::Hung(CommandState::Timeout, why.into());
-        let end = if self.wedged {
-            End::Hung(CommandState::Abort, "the firmware does not answer; open the device again".into())
-        } else {
-            match fault {
-                Some(Fault::Error) => End::Failed("the firmware reports an error".into()),
-                Some(Fault::Hang) => hung("it made no progress"),
-                Some(Fault::Wedge) => hung("it made no progress, and the firmware stopped answering"),
-                Some(Fault::FirmwareReset) => End::Reset,
-                Some(Fault::Vanish) => End::Gone,
-                _ => {
-                    let mut site =
-                        Site { executor: &self.executor, memory: &mut self.memory, context, entry };
-                    let (work, warning, end) = site.run(launch, fault);
-                    warning.into_iter().for_each(|warning| self.ledger.warn(warning));
-                    cost = self.costs.launch(&work, chained);
-                    let delay = fault.map_or(Duration::ZERO, Fault::delay);
-                    cost.launch = cost.launch.saturating_add(delay);
-                    cost.device = cost.device.saturating_add(delay);
-                    if matches!(end, End::Completed) && cost.run > self.costs.hang_limit {
-                        let why =
-                            format!("it runs for {:?} by the model, longer than the driver waits", cost.run);
-                        (cost.device, cost.run) = (cost.launch, Duration::ZERO);
-                        End::Hung(CommandState::Timeout, why)
-                    } else {
-                        end
-                    }
-                }
+        let (cost, end) = match fault {
+            _ if self.wedged => {
+                let why = "the firmware does not answer; open the device again".into();
+                (idle, End::Hung(CommandState::Abort, why))
+            }
+            Some(Fault::Error) => (idle, End::Failed("the firmware reports an error".into())),
+            Some(Fault::Hang) => (idle, hung("it made no progress")),
+            Some(Fault::Wedge) => (idle, hung("it made no progress, and the firmware stopped answering")),
+            Some(Fault::FirmwareReset) => (idle, End::Reset),
+            Some(Fault::Vanish) => (idle, End::Gone),
+            _ => {
+                let memory = &mut self.memory;
+                let (work, end) = Site { executor: &self.executor, memory, context, entry }.run(
+                    launch,
+                    fault,
+                    &mut self.ledger,
+                );
+                self.costs.bounded(&work, chained, fault, end)
             }
         };
         self.ledger.launch(&entry.name, &cost);
         self.wedged |= fault == Some(Fault::Wedge);
+        (cost, end)
+    }
+}
+
+impl CostModel {
+    /// Time of a launch that ended as `end` says; one that completed too late for the driver hangs instead.
+    fn bounded(&self, work: &Work, chained: bool, fault: Option<Fault>, end: End) -> (Modelled, End) {
+        let mut cost = self.launch(work, chained);
+        let delay = fault.map_or(Duration::ZERO, Fault::delay);
+        cost.launch = cost.launch.saturating_add(delay);
+        cost.device = cost.device.saturating_add(delay);
+        if matches!(end, End::Completed) && cost.run > self.hang_limit {
+            let why = format!("it runs for {:?} by the model, longer than the driver waits", cost.run);
+            return (self.launch(&Work::default(), chained), End::Hung(CommandState::Timeout, why));
+        }
         (cost, end)
     }
 }
@@ -142,43 +149,53 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    /// What it took, what the runtime logs, and how it went.
-    fn run(&mut self, launch: &Launch, fault: Option<Fault>) -> (Work, Option<String>, End) {
-        let idle = Work::default();
-        let mut packet = Packet::new(launch, self.entry, self.context.slot);
+    /// What it did, and how it went.
+    fn run(&mut self, launch: &Launch, fault: Option<Fault>, ledger: &mut Ledger) -> (Work, End) {
+        let slot = self.context.slot;
+        let mut packet = Packet::new(launch, self.entry, slot);
         if let Some(fault) = fault {
             let len = |&buffer| self.memory.bound(buffer).map_or(0, |object| object.len_bytes);
             let lens: Vec<usize> = launch.buffers.iter().map(len).collect();
-            fault.bend(&mut packet, self.entry, self.context.slot, &lens);
+            fault.bend(&mut packet, self.entry, slot, &lens);
         }
-        let (verdict, warning) = packet.verdict(self.entry, self.context.slot);
+        let (verdict, warning) = packet.verdict(self.entry, slot);
+        if let Some(warning) = warning {
+            ledger.warn(warning);
+        }
         let lost = match verdict {
             Verdict::Run { lost } => lost,
-            Verdict::Ignore => return (idle, warning, End::Completed),
-            Verdict::Refuse(why) => return (idle, warning, End::Failed(why)),
+            Verdict::Ignore => return (Work::default(), End::Completed),
+            Verdict::Refuse(why) => return (Work::default(), End::Failed(why)),
         };
         launch.buffers.iter().for_each(|&buffer| self.memory.around_launch(buffer));
-        let device_copy = |bound: &Option<Bound>| -> &[u8] {
-            let Some(bound) = bound else { return &[] };
-            let all = self.memory.bound(bound.buffer).map_or(&[][..], |object| object.lines.device());
-            &all[..bound.reach.unwrap_or(all.len()).min(all.len())]
+        let (work, mut outputs) = match self.execute(launch, &packet) {
+            Ok(done) => done,
+            Err(end) => return (Work::default(), end),
         };
-        let arguments: Vec<&[u8]> = packet.arguments.iter().map(device_copy).collect();
-        let (work, mut outputs) =
-            match self.executor.run(&self.context.loaded, launch.kernel.entry(), &arguments) {
-                Ok(done) => done,
-                Err(stopped) if stopped.hangs => {
-                    return (idle, warning, End::Hung(CommandState::Timeout, stopped.why));
-                }
-                Err(stopped) => return (idle, warning, End::Failed(stopped.why)),
-            };
         if let Some(fault) = fault {
             fault.spoil(&mut outputs);
         }
         let kept = outputs.iter().filter(|output| !lost.contains(&(output.tap.argument as usize)));
         let broken = kept.map(|output| self.write(launch, output)).find_map(Result::err);
         launch.buffers.iter().for_each(|&buffer| self.memory.around_launch(buffer));
-        (work, warning, broken.map_or(End::Completed, End::Failed))
+        (work, broken.map_or(End::Completed, End::Failed))
+    }
+
+    /// Computes on the device's copies; writes nothing yet.
+    fn execute(&self, launch: &Launch, packet: &Packet) -> Result<(Work, Vec<Output>), End> {
+        let device_copy = |bound: &Option<Bound>| -> &[u8] {
+            let Some(bound) = bound else { return &[] };
+            let all = self.memory.bound(bound.buffer).map_or(&[][..], |object| object.lines.device());
+            &all[..bound.reach.unwrap_or(all.len()).min(all.len())]
+        };
+        let arguments: Vec<&[u8]> = packet.arguments.iter().map(device_copy).collect();
+        self.executor.run(&self.context.loaded, launch.kernel.entry(), &arguments).map_err(|stopped| {
+            if stopped.hangs {
+                End::Hung(CommandState::Timeout, stopped.why)
+            } else {
+                End::Failed(stopped.why)
+            }
+        })
     }
 
     /// Puts what a launch wrote into memory.

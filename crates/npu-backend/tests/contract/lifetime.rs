@@ -83,3 +83,26 @@ pub(crate) fn a_context_can_be_given_back_and_its_place_used_again(fixture: &Fix
     bench.run(vec![bench.launch(COPY, &[&input, &output])]);
     assert_eq!(bench.read(&output), bytes(1));
 }
+
+pub(crate) fn streams_can_be_added_to_a_context_at_any_time(fixture: &Fixture) {
+    let mut bench = fixture.ready(Trouble::None);
+    let (input, output) = (bench.filled(Input, &bytes(1)), bench.alloc(Output));
+    let mut entry = fixture.image().entries.swap_remove(COPY);
+    let ticket = bench.submit(vec![bench.launch(COPY, &[&input, &output])]).unwrap();
+    let added = bench.device.add_kernel(bench.context, &entry).unwrap();
+    let count = fixture.image().entries.len();
+    assert_eq!(added, bench.context.kernel(count));
+    assert_eq!(bench.device.wait(ticket, None).unwrap(), Progress::Done);
+    assert_eq!(bench.read(&output), bytes(1));
+    let output = bench.alloc(Output);
+    bench.run(vec![bench.launch(count, &[&input, &output])]);
+    assert_eq!(bench.read(&output), bytes(1));
+    // A stream that the device refuses leaves no trace.
+    entry.instructions.clear();
+    assert!(matches!(bench.device.add_kernel(bench.context, &entry), Err(Error::Image { .. })));
+    let refused = bench.launch(count + 1, &[&input, &output]);
+    assert_eq!(bench.submit(vec![refused.clone()]), Err(Error::UnknownKernel(refused.kernel)));
+    bench.device.unload(bench.context).unwrap();
+    let gone = bench.device.add_kernel(bench.context, &entry);
+    assert_eq!(gone, Err(Error::UnknownContext(bench.context)));
+}

@@ -33,6 +33,7 @@ pub(crate) fn every_verb_answers_device_lost_at_once(fixture: &Fixture) {
     lost(device.pull(id, 0..1));
     lost(device.submit(&Batch::new(launches).unwrap()));
     lost(device.load(&image));
+    lost(device.add_kernel(bench.context, &image.entries[0]));
     lost(device.unload(bench.context));
     lost(device.alloc(1, Scratch));
     lost(device.free(scratch));

@@ -1,7 +1,7 @@
 //! The contract of `Device`, clause by clause, on every device that there is.
 //!
-//! A clause is a function over a [`devices::Fixture`]; a device joins by a fixture and a line in `on_every_device`. What only the emulator
-//! can show (poison, modelled times, faults by name) is in the `emulator` tests.
+//! A clause is a function over a [`devices::Fixture`]; a device joins by a fixture and a module in `on_every_device`.
+//! What only the emulator can show (poison, modelled times, faults by name) is in the `emulator` tests.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -42,6 +42,7 @@ on_every_device! {
     lifetime::buffers_and_context_of_an_unfinished_ticket_are_busy,
     lifetime::a_ticket_is_unfinished_until_waited_for,
     lifetime::a_buffer_freed_in_flight_serves_its_batch_and_is_unknown_at_once,
+    lifetime::streams_can_be_added_to_a_context_at_any_time,
     lifetime::a_context_can_be_given_back_and_its_place_used_again,
     failure::what_can_be_checked_is_refused_at_submit_without_a_trace,
     failure::a_failed_launch_is_named_by_the_wait_and_the_device_goes_on,

@@ -147,8 +147,9 @@ fn the_receipt_adds_up() {
     assert_eq!(kernels, [("bump", 2, 2 * RUN), ("copy", 1, RUN)]);
 }
 
-/// The project that this one starts from launches one 16×16 tile at a time through a Python wrapper of ≈0.345 ms (its log,
-/// 2025-11-02: 1, 64 and 512 tiles of 1.97, 34.3 and 234.7 ms); the first launch finds another context on the array. 10 %.
+/// Unicorn-Amanuensis launches one 16×16 tile at a time through a Python wrapper of ≈0.345 ms, and its log of
+/// 2025-11-02 has 1, 64 and 512 tiles in 1.97, 34.3 and 234.7 ms. The first launch finds another context on the array.
+/// 10 %.
 #[test]
 fn the_seeds_tiles_take_what_its_log_says() {
     let wrapper = Duration::from_micros(345);

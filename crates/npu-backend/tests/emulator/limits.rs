@@ -34,18 +34,20 @@ fn the_instruction_heap_holds_2048_streams_and_a_refused_image_leaves_nothing_be
     let mut device = Emulator::builder().probe().open().unwrap();
     let mut image = probe::image(Arch::Aie2, 64, 0);
     let entry = image.entries[0].clone();
-    image.entries = vec![entry; 1024];
+    image.entries = vec![entry.clone(); 1024];
     let first = device.load(&image).unwrap();
     device.load(&image).unwrap();
-    image.entries.truncate(1);
-    for _ in 0..3 {
-        let error = device.load(&image).unwrap_err();
+    let refused = |answer: Result<_, Error>| {
+        let error = answer.err().unwrap();
         assert!(matches!(&error, Error::Alloc { why, .. } if why.contains("heap")), "{error}");
-    }
+    };
+    refused(device.add_kernel(first, &entry).map(drop));
     device.unload(first).unwrap();
-    for _ in 0..4 {
-        device.load(&image).unwrap();
-    }
+    // A place short: what was taken before the last stream found none is given back.
+    image.entries.push(entry.clone());
+    (0..3).for_each(|_| refused(device.load(&image).map(drop)));
+    image.entries.pop();
+    device.load(&image).unwrap();
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod clock;
 mod faults;
 mod limits;
 mod random_walk;
+mod streams;
 mod walker;
 
 use npu_backend::emulator::{Builder, Emulator, probe};
