@@ -69,7 +69,7 @@ void saturation_and_wrap() {
     };
     for (const auto &c : cases) {
         aie::set_saturation(c.mode);
-        aie::accum<acc32, 8> acc;
+        aie::accum<acc32, 16> acc;
         for (unsigned i = 0; i < 8; ++i)
             acc.data[i] = values[i];
         const auto narrow = acc.to_vector<int8>();

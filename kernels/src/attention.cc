@@ -50,7 +50,7 @@ void attention_softmax(LOCAL(float) s, LOCAL(float) ml, LOCAL(float) o, int32 ke
         s, ml, o, split(constant(scale * LOG2_E)),
         [=](unsigned block) { return n_valid - key0 - 8 * static_cast<int32>(block); }, maxima);
 
-    alignas(64) float sums[layout::ROWS], block_sums[layout::ROWS * 4];
+    alignas(64) float sums[layout::ROWS];
     const auto ones = aie::broadcast<bfloat16, 32>(bfloat16(1.0f));
     for (unsigned group = 0; group < layout::GROUPS; ++group) {
         const Vector m[2] = {two_rows(maxima.largest + group * 4), two_rows(maxima.largest + group * 4 + 2)};
@@ -66,11 +66,9 @@ void attention_softmax(LOCAL(float) s, LOCAL(float) ml, LOCAL(float) o, int32 ke
             aie::store_v(s + index * 16, p.cast_to<float>());
             row_sums.mac(p, ones);
         }
-        aie::store_v(block_sums + group * 16, row_sums.to_vector<float>());
+        // Every column of the 4×4 block holds the row's sum: take the first.
+        aie::store_v(sums + group * 4, aie::filter_even(aie::filter_even(row_sums.to_vector<float>())));
     }
-    // Every column of a 4×4 block of sums holds the row's sum: take the first.
-    for (unsigned row = 0; row < layout::ROWS; row += 16)
-        aie::store_v(sums + row, aie::filter_even(aie::filter_even(aie::load_v<64>(block_sums + row * 4))));
     advance_sums(ml, maxima, sums);
 }
 

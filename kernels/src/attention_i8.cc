@@ -83,7 +83,6 @@ void attention_i8_softmax(LOCAL(float) s, LOCAL(float) ml, LOCAL(float) o, int32
         maxima);
 
     alignas(64) float sums[layout::ROWS];
-    alignas(64) int32 block_sums[layout::ROWS * 8];
     const auto ones = aie::broadcast<int8, 64>(int8(1));
     for (unsigned group = 0; group < layout::GROUPS; ++group) {
         const Vector m[2] = {two_rows(maxima.largest + group * 4), two_rows(maxima.largest + group * 4 + 2)};
@@ -95,13 +94,9 @@ void attention_i8_softmax(LOCAL(float) s, LOCAL(float) ml, LOCAL(float) o, int32
             aie::store_v(s + index * 8, p.cast_to<float>());
             row_sums.mac(p, ones);
         }
-        aie::store_v(block_sums + group * 32, row_sums.to_vector<int32>());
-    }
-    // Every column of a 4×8 block of sums holds the row's sum: take the first.
-    for (unsigned row = 0; row < layout::ROWS; row += 8) {
-        const auto wide = aie::load_v<64>(block_sums + row * 8);
-        const auto first = aie::filter_even(aie::filter_even(aie::filter_even(wide)));
-        aie::store_v(sums + row, aie::to_float<float>(first));
+        // Every column of the 4×8 block holds the row's sum: take the first.
+        const auto first = aie::filter_even(aie::filter_even(aie::filter_even(row_sums.to_vector<int32>())));
+        aie::store_v(sums + group * 4, aie::to_float<float>(first));
     }
     advance_sums(ml, maxima, sums);
 }

@@ -35,8 +35,22 @@ struct mask {
     }
 };
 
+/// Registers of 128 to 1024 bits, and of 2048 on AIE2P.
+template <typename T, unsigned N>
+constexpr bool fits_register() {
+#if defined(__AIE_ARCH__) && __AIE_ARCH__ == 21
+    constexpr unsigned most = 2048;
+#else
+    constexpr unsigned most = 1024;
+#endif
+    constexpr unsigned bits = 8 * sizeof(T) * N;
+    return bits >= 128 && bits <= most && (N & (N - 1)) == 0;
+}
+
 template <typename T, unsigned N>
 class vector {
+    static_assert(fits_register<T, N>(), "a core has no vector of this many bits");
+
 public:
     using value_type = T;
     using lane = detail::lane<T>;
