@@ -10,9 +10,16 @@ use crate::{Arch, BufferRole, Error, Result};
 
 /// The whole catalogue.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Of the format; 1.
     pub version: u32,
+    /// Versions of the tools that build it; for the Makefile.
+    #[serde(default)]
+    pub toolchain: toml::Table,
+    /// What problems are padded to; with streamed images.
+    #[serde(default)]
+    pub limits: Option<Limits>,
     /// The memtiles' reorders; without streamed images there need be none.
     #[serde(default)]
     pub reorder: Option<Reorders>,
@@ -22,6 +29,32 @@ pub struct Manifest {
     /// What the cores of an image can do.
     #[serde(default, rename = "kernel")]
     pub kernels: Vec<KernelSpec>,
+}
+
+/// What the owner of the buffers pads a problem to, and what it may not exceed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Rows come in multiples of this.
+    pub m_granule: u32,
+    /// Depth comes in multiples of this, by the type of A.
+    pub k_granule: KGranule,
+    /// Columns come in multiples of this for each column of the array.
+    pub n_granule_per_column: u32,
+    /// The greatest depth whose sums of int8 products cannot leave int32.
+    pub max_k_i8: u32,
+    /// Width of an attention head.
+    pub head_dim: u32,
+}
+
+/// Granule of the depth for each type of A.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KGranule {
+    /// In elements of bf16.
+    pub bf16: u32,
+    /// In elements of int8.
+    pub i8: u32,
 }
 
 /// `[size, stride]` in 4-byte words, outermost first.
@@ -51,6 +84,7 @@ pub enum ImageKind {
 
 /// One array configuration.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ImageSpec {
     /// Its name.
     pub name: String,
@@ -68,6 +102,7 @@ pub struct ImageSpec {
 
 /// A buffer in a core's memory.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct L1Buffer {
     /// Its name.
     pub name: String,
@@ -130,8 +165,23 @@ impl<T: Copy> PerArch<T> {
     }
 }
 
+/// A type of elements.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ElementType {
+    /// Brain float.
+    Bf16,
+    /// 8-bit integer.
+    I8,
+    /// 32-bit integer.
+    I32,
+    /// Single precision.
+    F32,
+}
+
 /// One thing that a core can do.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KernelSpec {
     /// Its name.
     pub name: String,
@@ -139,6 +189,16 @@ pub struct KernelSpec {
     pub image: String,
     /// Its number in parameter objects; for streamed images.
     pub op: Option<u32>,
+    /// Type of A; for streamed images, like the next three.
+    pub a: Option<ElementType>,
+    /// Type of B.
+    pub b: Option<ElementType>,
+    /// Type of the sums.
+    pub accumulate: Option<ElementType>,
+    /// Type of C.
+    pub c: Option<ElementType>,
+    /// The `aie::mmul` shape `[r, s, t]` of its inner loop.
+    pub mmul: PerArch<[u32; 3]>,
     /// Rows of a tile.
     pub m: Option<u32>,
     /// Depth of one step.
@@ -173,6 +233,7 @@ fn nothing() -> PerArch<f64> {
 
 /// A buffer of a direct kernel.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
 pub struct DirectArgument {
     /// What the kernel does with it.
     pub role: DirectRole,

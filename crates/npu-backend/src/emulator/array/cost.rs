@@ -186,7 +186,7 @@ mod tests {
         let kernel = |operation: Operation| {
             format!(
                 "[[kernel]]\nname = \"{operation:?}\"\nimage = \"x\"\nop = {}\npeak_macs = {{ aie2 = 128 }}\n\
-                 efficiency = 0.5\nfinish_cycles_per_element = 2\ngelu_cycles_per_element = 3\n\
+                 efficiency = 0.5\nmmul = [4, 8, 4]\nfinish_cycles_per_element = 2\ngelu_cycles_per_element = 3\n\
                  softmax_cycles_per_element = 1.5\n",
                 operation.number()
             )

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub(crate) use cost::Work;
-pub(crate) use fault::{ArrayFault, Core, Port};
+pub(crate) use fault::ArrayFault;
 pub(crate) use load::LoadedImage;
 
 use crate::kernel::Tap;
@@ -36,6 +36,7 @@ use crate::kernel::manifest::{ImageKind, Manifest};
 use crate::{Arch, Error, KernelImage, Result};
 use compute::Worker;
 use cost::Costs;
+use fault::{Core, Port};
 use l1::C_BYTES;
 use load::StreamedEntry;
 use native::Kernels;
@@ -105,15 +106,7 @@ impl Array {
     /// # Errors
     /// [`Error::Unavailable`] without a C++ compiler, [`Error::Image`] if the manifest is broken.
     pub(crate) fn new(arch: Arch, arithmetic: Arithmetic) -> Result<Self> {
-        let kernels = match arithmetic {
-            Arithmetic::Exact => Some(compile::embedded(true)?),
-            Arithmetic::Fast => Some(compile::embedded(false)?),
-            Arithmetic::Off => None,
-        };
-        Self::with(arch, kernels, Manifest::embedded()?)
-    }
-
-    fn with(arch: Arch, kernels: Option<Arc<Kernels>>, manifest: Manifest) -> Result<Self> {
+        let manifest = Manifest::embedded()?;
         let streamed = manifest.images.iter().find(|image| image.kind == ImageKind::Streamed);
         let (Some(image), Some(dims)) = (streamed, &manifest.reorder) else {
             return Err(Error::Image { why: "the kernels' manifest has no streamed image".into() });
@@ -126,7 +119,11 @@ impl Array {
                 c: Reorder::new(&dims.c),
             },
             costs: Costs::new(&manifest, &image.name, arch)?,
-            kernels,
+            kernels: match arithmetic {
+                Arithmetic::Exact => Some(compile::embedded(true)?),
+                Arithmetic::Fast => Some(compile::embedded(false)?),
+                Arithmetic::Off => None,
+            },
             manifest,
         })
     }

@@ -1,6 +1,6 @@
 //! What a manifest must keep: memory that fits, reorders that a memtile can do, figures that make sense.
 
-use super::{ImageKind, ImageSpec, KernelSpec, Manifest};
+use super::{ImageKind, ImageSpec, KGranule, KernelSpec, Limits, Manifest};
 use crate::Arch;
 
 /// Memory of a core, bytes (mlir-aie: AIETargetModel.h).
@@ -18,15 +18,19 @@ pub(super) fn faults(manifest: &Manifest) -> Vec<String> {
     if manifest.version != 1 {
         faults.push(format!("version {} is not 1", manifest.version));
     }
+    let streamed = manifest.images.iter().any(|image| image.kind == ImageKind::Streamed);
     match &manifest.reorder {
         Some(reorder) => {
             for ((name, words), dims) in OBJECT_WORDS.into_iter().zip([&reorder.a, &reorder.b, &reorder.c]) {
                 faults.extend(reorder_fault(dims, words).map(|why| format!("reorder {name}: {why}")));
             }
         }
-        None if manifest.images.iter().any(|image| image.kind == ImageKind::Streamed) => {
-            faults.push("there are streamed images and no reorder".into());
-        }
+        None if streamed => faults.push("there are streamed images and no reorder".into()),
+        None => {}
+    }
+    match &manifest.limits {
+        Some(limits) => faults.extend(limits_fault(limits)),
+        None if streamed => faults.push("there are streamed images and no limits".into()),
         None => {}
     }
     faults.extend(repeated(manifest.images.iter().map(|image| image.name.as_str()), "image"));
@@ -43,6 +47,15 @@ pub(super) fn faults(manifest: &Manifest) -> Vec<String> {
         });
     }
     faults
+}
+
+/// Granules that no problem could keep, or sums that could leave int32.
+fn limits_fault(limits: &Limits) -> Option<String> {
+    let KGranule { bf16, i8 } = limits.k_granule;
+    let granules = [limits.m_granule, bf16, i8, limits.n_granule_per_column, limits.head_dim];
+    // The largest product of int8 is 2^14, the largest int32 2^31 − 1.
+    let sums_fit = u64::from(limits.max_k_i8) << 14 < 1 << 31;
+    (granules.contains(&0) || !sums_fit).then(|| format!("limits of {limits:?}"))
 }
 
 fn repeated<'a>(names: impl Iterator<Item = &'a str>, what: &str) -> Option<String> {
@@ -114,8 +127,10 @@ fn kernel_faults(kernel: &KernelSpec, image: &ImageSpec) -> Vec<String> {
     let mut faults = Vec::new();
     match image.kind {
         ImageKind::Streamed => {
-            if kernel.op.is_none() || kernel.m.is_none() || kernel.k.is_none() || kernel.n.is_none() {
-                faults.push("a kernel of a streamed image has op, m, k and n".into());
+            let numbers = [kernel.op, kernel.m, kernel.k, kernel.n];
+            let types = [kernel.a, kernel.b, kernel.accumulate, kernel.c];
+            if numbers.contains(&None) || types.contains(&None) {
+                faults.push("a kernel of a streamed image has op, a, b, accumulate, c, m, k and n".into());
             }
         }
         ImageKind::Direct => {
@@ -129,6 +144,16 @@ fn kernel_faults(kernel: &KernelSpec, image: &ImageSpec) -> Vec<String> {
         }
     }
     for arch in image.arches.iter().map(|&arch| Arch::from(arch)) {
+        match kernel.mmul.of(arch) {
+            Some(shape) if shape.iter().all(|&side| side > 0) => {
+                let tile = [kernel.m, kernel.k, kernel.n];
+                let parts = tile.into_iter().zip(shape);
+                if parts.into_iter().any(|(side, part)| side.is_some_and(|side| side % part != 0)) {
+                    faults.push(format!("its tile is not made of mmuls of {shape:?} on {arch:?}"));
+                }
+            }
+            shape => faults.push(format!("an mmul shape of {shape:?} on {arch:?}")),
+        }
         match (kernel.peak_macs.of(arch), kernel.efficiency.of(arch)) {
             (Some(peak), Some(share)) if peak > 0.0 && share > 0.0 && share <= 1.0 => {}
             (peak, share) => {

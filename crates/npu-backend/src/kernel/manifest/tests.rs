@@ -5,6 +5,12 @@ use super::*;
 
 const GOOD: &str = r#"
 version = 1
+[limits]
+m_granule = 256
+k_granule = { bf16 = 128, i8 = 256 }
+n_granule_per_column = 64
+max_k_i8 = 131071
+head_dim = 64
 [reorder]
 a = [[16, 4], [16, 256], [4, 64], [4, 1]]
 b = [[4, 256], [16, 2], [8, 32], [2, 1]]
@@ -27,9 +33,14 @@ l1 = []
 name = "gemm"
 image = "whole"
 op = 1
+a = "bf16"
+b = "bf16"
+accumulate = "f32"
+c = "bf16"
 m = 64
 k = 32
 n = 64
+mmul = { aie2 = [4, 8, 4], aie2p = [8, 8, 4] }
 peak_macs = { aie2 = 128, aie2p = 256 }
 efficiency = 0.5
 gelu_cycles_per_element = { aie2 = 2.5, aie2p = 1 }
@@ -38,6 +49,7 @@ name = "seed"
 image = "one"
 call = "seed"
 arguments = [{ role = "input", bytes = 512 }, { role = "accumulate", bytes = 1024 }]
+mmul = { aie2 = [4, 16, 8] }
 peak_macs = { aie2 = 256 }
 efficiency = 0.1
 "#;
@@ -75,7 +87,18 @@ fn what_is_wrong_is_told_by_name() {
         ("name = \"seed\"", "name = \"gemm\"", "two kernels gemm"),
         ("image = \"one\"", "image = \"two\"", "there is no image two"),
         ("image = \"one\"", "image = \"two\"", "image one: it has no kernel"),
-        ("k = 32\n", "", "kernel gemm: a kernel of a streamed image has op, m, k and n"),
+        ("k = 32\n", "", "kernel gemm: a kernel of a streamed image has op, a, b, accumulate, c, m, k and n"),
+        ("a = \"bf16\"\n", "", "kernel gemm: a kernel of a streamed image has op, a, b"),
+        ("a = \"bf16\"", "a = \"f64\"", "f64"),
+        ("max_k_i8 = 131071", "max_k_i8 = 131072", "limits"),
+        ("i8 = 256", "i8 = 0", "limits"),
+        ("aie2 = [4, 8, 4]", "aie2 = [5, 8, 4]", "kernel gemm: its tile is not made of mmuls of [5, 8, 4]"),
+        (
+            "mmul = { aie2 = [4, 16, 8] }",
+            "mmul = { aie2p = [4, 16, 8] }",
+            "kernel seed: an mmul shape of None",
+        ),
+        ("op = 1", "opp = 1", "opp"),
         ("call = \"seed\"\n", "", "kernel seed: a kernel of a direct image has call"),
         ("bytes = 512", "bytes = 65536", "do not fit a core"),
         ("efficiency = 0.5", "efficiency = 1.5", "kernel gemm: a peak"),
@@ -91,7 +114,9 @@ fn what_is_wrong_is_told_by_name() {
 
 #[test]
 fn two_kernels_of_one_image_are_not_the_same_operation() {
-    let second = "[[kernel]]\nname = \"twin\"\nimage = \"whole\"\nop = 1\nm = 1\nk = 1\nn = 1\npeak_macs = 1\nefficiency = 1\n";
+    let start = GOOD.find("[[kernel]]").unwrap();
+    let gemm = GOOD[start..].split("[[kernel]]").nth(1).unwrap();
+    let second = format!("[[kernel]]{}", gemm.replace("\"gemm\"", "\"twin\""));
     let error = Manifest::parse(&format!("{GOOD}{second}")).unwrap_err().to_string();
     assert!(error.contains("two kernels are operation 1"), "{error}");
 }

@@ -2,54 +2,33 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod attention;
+mod direct;
 mod faults;
 mod gemm;
 mod launch;
 mod reference;
 
-use std::sync::{Arc, OnceLock};
-
-use super::compile::{Sources, library};
-use super::native::Kernels;
-use super::toolchain::Toolchain;
 use super::*;
 use crate::kernel::Channel;
 
-const TEMPORARY: &str = r#"
-version = 1
-[reorder]
-a = [[16, 4], [16, 256], [4, 64], [4, 1]]
-b = [[4, 256], [16, 2], [8, 32], [2, 1]]
-c = [[16, 128], [4, 2], [16, 8], [2, 1]]
-[[image]]
-name = "encoder"
-kind = "streamed"
-arches = ["aie2", "aie2p"]
-design = "designs/encoder.py"
-stack_bytes = 3328
-l1 = [ { name = "A", bytes = 4096, count = 2 } ]
-"#;
-
 fn array(arch: Arch, arithmetic: Arithmetic) -> Array {
-    let mut manifest = TEMPORARY.to_owned();
-    for (op, name) in (1..).zip(["a", "b", "c", "d", "e", "f"]) {
-        manifest += &format!(
-            "[[kernel]]\nname=\"{name}\"\nimage=\"encoder\"\nop={op}\nm=64\nk=32\nn=64\npeak_macs=128\nefficiency=0.78\n"
-        );
+    Array::new(arch, arithmetic).unwrap()
+}
+
+#[test]
+fn a_core_has_the_memory_that_the_manifest_gives_it() {
+    let manifest = Manifest::embedded().unwrap();
+    let l1 = &manifest.image("encoder").unwrap().l1;
+    let bytes = |name: &str| l1.iter().find(|buffer| buffer.name == name).unwrap().bytes as usize;
+    for (name, want) in [
+        ("A", l1::OBJECT_BYTES),
+        ("B", l1::OBJECT_BYTES),
+        ("C", l1::C_BYTES),
+        ("acc", l1::ACC_BYTES),
+        ("scores", l1::SCORES_BYTES),
+        ("ml", l1::ML_BYTES),
+        ("params", l1::PARAMETER_BYTES),
+    ] {
+        assert_eq!(bytes(name), want, "{name}");
     }
-    static OPEN: [OnceLock<Arc<Kernels>>; 2] = [const { OnceLock::new() }; 2];
-    let kernels = |exact| {
-        let open = || {
-            let sources = Sources::EMBEDDED;
-            let cache = cache::Cache::of_user().unwrap();
-            Arc::new(library(sources, exact, &Toolchain::find().unwrap(), &cache).unwrap())
-        };
-        Arc::clone(OPEN[usize::from(exact)].get_or_init(open))
-    };
-    let kernels = match arithmetic {
-        Arithmetic::Exact => Some(kernels(true)),
-        Arithmetic::Fast => Some(kernels(false)),
-        Arithmetic::Off => None,
-    };
-    Array::with(arch, kernels, Manifest::parse(&manifest).unwrap()).unwrap()
 }
