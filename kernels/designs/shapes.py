@@ -60,9 +60,9 @@ def launches(model: Model, cols: int, dtype: str) -> Iterator[Tuple[str, Launch]
         yield "conv2", Gemm(FRAMES, 3 * wide, d, **g, a_stride=2 * 2 * wide)
     yield "qkv", Gemm(FRAMES, d, 3 * d, **g, **after(2 * wide))
     yield "attention", Attention(FRAMES, model.heads, cols, stride=qkv_row, k_offset=2 * d, v_offset=4 * d)
-    yield "out", Gemm(FRAMES, d, d, **g, residual=True, **after(attention_row))
+    yield "out", Gemm(FRAMES, d, d, **g, residual=dtype == "bf16", **after(attention_row))
     yield "fc1", Gemm(FRAMES, d, 4 * d, **g, **after(2 * wide))
-    yield "fc2", Gemm(FRAMES, 4 * d, d, **g, residual=True, **after(2 * pad(4 * d, granule)))
+    yield "fc2", Gemm(FRAMES, 4 * d, d, **g, residual=dtype == "bf16", **after(2 * pad(4 * d, granule)))
 
 
 def ddr_bytes(program: Program) -> int:
