@@ -138,6 +138,26 @@ fn wavs_of_many_kinds() {
     }
 }
 
+/// A tone in one channel of a 5.1 wav is heard as in 5.1 of a codec (`tone-5.1.opus` above): speech in the centre is not
+/// divided by six, and the bass is left out.
+#[test]
+fn surround_wavs_are_mixed_by_loudspeakers() {
+    let sum = 2.0 + 2f64.sqrt();
+    for (channel, part) in [(2, 1.0 / sum), (0, 0.5f64.sqrt() / sum), (5, 0.5 / sum), (3, 0.0)] {
+        // hound writes the mask of the first six loudspeakers.
+        let mut bytes = wav(16_000, 6, 16, SampleFormat::Int, 16_000, 0.5);
+        let data = bytes.len() - 16_000 * 6 * 2;
+        for (index, sample) in bytes[data..].chunks_exact_mut(2).enumerate() {
+            if index % 6 != channel {
+                sample.fill(0);
+            }
+        }
+        let loaded = load_bytes(bytes);
+        let (tone, _) = amplitude(&loaded.samples.as_slice()[1600..14_400], 1000.0);
+        assert!((tone - 0.5 * part).abs() < 1e-3, "channel {channel}: {tone}, want {}", 0.5 * part);
+    }
+}
+
 /// A wav by hand: format tag, rate, bits, mono.
 fn wav_of(tag: u16, rate: u32, bits: u16, data: &[u8]) -> Vec<u8> {
     let bytes_per_frame = bits / 8;

@@ -2,7 +2,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
-use symphonia::core::audio::Channels;
+use symphonia::core::audio::{Channels, Position};
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::well_known as id;
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
@@ -26,6 +26,7 @@ pub(super) enum Decoder {
 pub(super) struct Inner {
     decoder: Box<dyn AudioDecoder>,
     pcm: bool,
+    speakers: Option<Vec<Position>>,
     interleaved: Vec<f32>,
     channels: Channels,
     weights: Vec<f32>,
@@ -40,9 +41,11 @@ pub(super) struct Unsupported {
 }
 
 impl Decoder {
+    /// `speakers` are those that the header of a wav names.
+    ///
     /// # Errors
     /// Names the codec that is not supported.
-    pub(super) fn new(track: &Track) -> Result<Self, Unsupported> {
+    pub(super) fn new(track: &Track, speakers: Option<&[Position]>) -> Result<Self, Unsupported> {
         let Some(CodecParameters::Audio(params)) = &track.codec_params else {
             return Err(Unsupported::new("the codec of its audio is not known".into()));
         };
@@ -61,6 +64,7 @@ impl Decoder {
             Ok(decoder) => Ok(Self::Symphonia(Box::new(Inner {
                 decoder,
                 pcm: is_pcm(params.codec),
+                speakers: speakers.map(<[Position]>::to_vec),
                 interleaved: Vec::new(),
                 channels: Channels::None,
                 weights: Vec::new(),
@@ -89,7 +93,8 @@ impl Decoder {
                 let spec = decoded.spec();
                 if inner.channels != *spec.channels() {
                     inner.channels = spec.channels().clone();
-                    inner.weights = Layout::new(&inner.channels, inner.pcm).weights();
+                    inner.weights =
+                        Layout::new(&inner.channels, inner.pcm, inner.speakers.as_deref()).weights();
                 }
                 decoded.copy_to_vec_interleaved(&mut inner.interleaved);
                 Ok(Block { interleaved: &inner.interleaved, rate: spec.rate(), weights: &inner.weights })

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use symphonia::core::audio::Position;
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
@@ -13,7 +14,7 @@ use super::codec::{Decoder, Unsupported, guarded};
 use super::collect::Collector;
 use super::mp4_edits::{self, Edit};
 use super::source::{self, Shared};
-use super::{Loaded, codec, unreadable};
+use super::{Loaded, codec, unreadable, wav_speakers};
 use crate::{Error, Result};
 
 /// A reader that fails so many times running, with no packet between, is believed to be stuck.
@@ -22,18 +23,24 @@ const MOST_STUMBLES: usize = 16;
 /// Decodes whatever `source` contains.
 pub(super) fn decode(source: Box<dyn MediaSource>, name: &str) -> Result<Loaded> {
     let mut source = Shared::new(source);
-    let edits = mp4_edits::read(&mut source);
+    let notes = Notes { edits: mp4_edits::read(&mut source), speakers: wav_speakers::read(&mut source) };
     let start = source.restarted().map_err(|error| source::broken(name, error))?;
-    open(start, name).and_then(|format| play(format, name, &edits)).or_else(|error| {
+    open(start, name).and_then(|format| play(format, name, &notes)).or_else(|error| {
         // A Matroska file that was cut short points to tables that are gone, and symphonia gives up a whole MP4 whose data
         // end early. Read as pipes, of which nobody knows the length, they give what is there.
         let again = source.restarted_as_pipe().ok().and_then(|pipe| open(pipe, name).ok());
-        again.and_then(|format| play(format, name, &edits).ok()).ok_or(error)
+        again.and_then(|format| play(format, name, &notes).ok()).ok_or(error)
     })
 }
 
-fn play(mut format: Box<dyn FormatReader>, name: &str, edits: &[Edit]) -> Result<Loaded> {
-    let mut track = Playing::choose(&*format, name, edits)?;
+/// What the container says and symphonia does not tell.
+struct Notes {
+    edits: Vec<Edit>,
+    speakers: Option<Vec<Position>>,
+}
+
+fn play(mut format: Box<dyn FormatReader>, name: &str, notes: &Notes) -> Result<Loaded> {
+    let mut track = Playing::choose(&*format, name, notes)?;
     let mut collector = Collector::new(name);
     let mut damage = Damage::default();
     let mut stumbles = 0;
@@ -70,7 +77,7 @@ fn play(mut format: Box<dyn FormatReader>, name: &str, edits: &[Edit]) -> Result
             // Another stream follows in the same file (chained Ogg): its sound is appended.
             Err(SymphoniaError::ResetRequired) => {
                 damage.check_length(&track);
-                track = Playing::choose(&*format, name, edits)?;
+                track = Playing::choose(&*format, name, notes)?;
             }
             Err(SymphoniaError::IoError(error)) if error.raw_os_error().is_some() => {
                 return Err(source::broken(name, error));
@@ -143,13 +150,13 @@ struct Playing {
 
 impl Playing {
     /// The default audio track, or the first other one that can be decoded.
-    fn choose(format: &dyn FormatReader, name: &str, edits: &[Edit]) -> Result<Self> {
+    fn choose(format: &dyn FormatReader, name: &str, notes: &Notes) -> Result<Self> {
         let default = format.default_track(TrackType::Audio);
         let others = format.tracks().iter().filter(|track| track.track_type() == Some(TrackType::Audio));
         let mut refused: Option<Unsupported> = None;
         for track in default.into_iter().chain(others) {
-            match Decoder::new(track) {
-                Ok(decoder) => return Ok(Self::new(track, decoder, format, edits)),
+            match Decoder::new(track, notes.speakers.as_deref()) {
+                Ok(decoder) => return Ok(Self::new(track, decoder, format, &notes.edits)),
                 Err(reason) => refused = refused.or(Some(reason)),
             }
         }

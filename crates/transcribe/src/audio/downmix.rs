@@ -2,8 +2,9 @@
 //!
 //! Stereo is halved and added, as `ffmpeg -ac 1` does. Surround from a codec that knows its loudspeakers is weighted as
 //! ffmpeg does too (libswresample's rematrixing to mono: centre 1, front √½, surround ½, bass 0, then normed to sum 1),
-//! because speech sits in the centre. PCM of more than two channels is the mean of all: that is how multitrack recorders
-//! and microphone arrays write, and no microphone may be taken for the bass loudspeaker.
+//! because speech sits in the centre. So is a wav whose header names the loudspeakers, or has the six channels of 5.1
+//! (`wav_speakers`). Other PCM of more than two channels is the mean of all: that is how multitrack recorders and
+//! microphone arrays write, and no microphone may be taken for the bass loudspeaker.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
@@ -22,10 +23,13 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    /// From symphonia's channels; `pcm` if they come from uncoded audio.
-    pub(super) fn new(channels: &Channels, pcm: bool) -> Self {
-        match channels {
-            Channels::Positioned(positions) if !pcm => Self::Speakers(positions.iter().collect()),
+    /// From symphonia's channels; `pcm` if they come from uncoded audio, `speakers` if the header of a wav names them.
+    pub(super) fn new(channels: &Channels, pcm: bool, speakers: Option<&[Position]>) -> Self {
+        match (channels, speakers) {
+            (_, Some(speakers)) if pcm && speakers.len() == channels.count() => {
+                Self::Speakers(speakers.to_vec())
+            }
+            (Channels::Positioned(positions), _) if !pcm => Self::Speakers(positions.iter().collect()),
             _ => Self::Equal(channels.count()),
         }
     }

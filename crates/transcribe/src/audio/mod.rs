@@ -20,6 +20,7 @@ mod resample;
 mod source;
 #[cfg(test)]
 mod tests;
+mod wav_speakers;
 
 use std::io::Read;
 use std::path::Path;

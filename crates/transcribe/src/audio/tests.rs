@@ -78,16 +78,20 @@ fn weights_are_those_of_the_module_text() {
         | Position::LFE1
         | Position::REAR_LEFT
         | Position::REAR_RIGHT;
-    let surround = Layout::new(&Channels::Positioned(five_one), false).weights();
+    let surround = Layout::new(&Channels::Positioned(five_one), false, None).weights();
     let sum = 1.0 + 2.0 * 0.5f32.sqrt() + 1.0;
     for (got, want) in surround.iter().zip([0.5f32.sqrt(), 0.5f32.sqrt(), 1.0, 0.0, 0.5, 0.5]) {
         assert!((got - want / sum).abs() < 1e-6, "{surround:?}");
     }
-    // The same channels in PCM are microphones.
-    assert_eq!(Layout::new(&Channels::Positioned(five_one), true).weights(), [1.0 / 6.0; 6]);
+    // The same channels in PCM are microphones, unless the header says otherwise.
+    assert_eq!(Layout::new(&Channels::Positioned(five_one), true, None).weights(), [1.0 / 6.0; 6]);
+    let named: Vec<Position> = five_one.iter().collect();
+    assert_eq!(Layout::new(&Channels::Positioned(five_one), true, Some(&named)).weights(), surround);
+    assert_eq!(Layout::new(&Channels::Discrete(6), true, Some(&named)).weights(), surround);
+    assert_eq!(Layout::new(&Channels::Discrete(4), true, Some(&named)).weights(), [0.25; 4]);
     let stereo = Channels::Positioned(Position::FRONT_LEFT | Position::FRONT_RIGHT);
-    assert_eq!(Layout::new(&stereo, false).weights(), [0.5, 0.5]);
-    assert_eq!(Layout::new(&Channels::Positioned(Position::FRONT_LEFT), false).weights(), [1.0]);
+    assert_eq!(Layout::new(&stereo, false, None).weights(), [0.5, 0.5]);
+    assert_eq!(Layout::new(&Channels::Positioned(Position::FRONT_LEFT), false, None).weights(), [1.0]);
 
     let mut mono = Vec::new();
     mix(&[1.0, 0.5, -1.0, 0.0], &[0.5, 0.5], &mut mono);

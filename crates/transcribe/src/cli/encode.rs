@@ -1,29 +1,51 @@
-//! `transcribe encode`: the encoder's output as a safetensors file.
+//! `transcribe encode`: the encoder's output as a safetensors file, written window by window.
 
-use std::collections::HashMap;
+use std::io::{self, Write};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, TensorView};
-use whisper_encoder::{AudioFeatures, CancelToken};
+use serde_json::json;
+use whisper_encoder::{AudioFeatures, CancelToken, LogMel};
 
-use super::engine::{FeatureEngine, Happening};
+use super::engine::{FeatureEngine, Happening, windows};
 use super::inputs::Input;
 use super::screen::Screen;
 use crate::audio::RawFormat;
-use crate::writer::write_atomically;
+use crate::model::ModelFiles;
+use crate::writer::{Unfinished, make_atomically};
 use crate::{Error, ErrorKind, Result};
 
 /// Name of the tensor in the file.
 const TENSOR: &str = "features";
 
+/// What the file says of where its features come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The model's name, by whatever name it was asked for: the hub's repository, or the model's folder.
+    pub model: String,
+    /// Its folder; one of the hub's cache ends in the revision.
+    pub folder: String,
+}
+
+impl Origin {
+    /// The model of these files.
+    #[must_use]
+    pub fn of(files: &ModelFiles) -> Self {
+        let folder = files.folder.canonicalize().unwrap_or_else(|_| files.folder.clone());
+        Self { model: files.full_name(), folder: folder.display().to_string() }
+    }
+}
+
 /// Encodes one input into a file with the tensor `features`, f32 `[windows, frames, d_model]`: one window for every
 /// 30 s begun, 1500 frames of 20 ms each. The file's metadata names the model.
+///
+/// In memory are the mel of the whole file (its floor depends on the loudest value of all; 115 MB an hour at 80 bins)
+/// and the features of one window.
 ///
 /// # Errors
 /// Those of the engine, and [`ErrorKind::Output`] if the file cannot be written.
 pub fn encode(
     engine: &impl FeatureEngine,
-    model: &str,
+    origin: &Origin,
     input: &Input,
     raw: Option<&RawFormat>,
     output: &Path,
@@ -37,95 +59,69 @@ pub fn encode(
             screen.warn(&format!("{name}: {text}"));
         }
     };
-    let features = engine.features(input, raw, cancel, &mut listener);
+    let heard = engine.hear(input, raw, cancel, &mut listener);
+    let done = heard.and_then(|mel| {
+        let mut progress = |done, total| screen.progress(done, total);
+        make_atomically(output, |out| write_features(engine, origin, &mel, cancel, out, &mut progress))
+    });
     screen.end();
-    let bytes = to_bytes(model, &features?)?;
-    write_atomically(output, |out| out.write_all(&bytes))
+    done
 }
 
-/// The whole file.
-fn to_bytes(model: &str, windows: &[AudioFeatures]) -> Result<Vec<u8>> {
-    let internal = |why: String| Error::new(ErrorKind::Internal, "cannot pack the features", why, "");
-    let (frames, d_model) = windows.first().map_or((0, 0), |first| (first.frames(), first.d_model()));
-    if windows.iter().any(|window| (window.frames(), window.d_model()) != (frames, d_model)) {
-        return Err(internal("the windows have different shapes".into()));
-    }
-    let mut data = Vec::with_capacity(windows.len() * frames * d_model * 4);
-    for window in windows {
-        for value in window.data() {
-            data.extend_from_slice(&value.to_le_bytes());
+/// Encodes a padded mel window by window, and writes each before the next is made. `progress` is told the mel frames done,
+/// of all.
+fn write_features(
+    engine: &impl FeatureEngine,
+    origin: &Origin,
+    mel: &LogMel,
+    cancel: &CancelToken,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(usize, usize),
+) -> std::result::Result<(), Unfinished> {
+    let [frames, d_model] = engine.shape();
+    let total: usize = windows(mel.frames()).map(|(_, len)| len).sum();
+    out.write_all(&header(origin, [windows(mel.frames()).count(), frames, d_model]))?;
+    progress(0, total);
+    for (start, len) in windows(mel.frames()) {
+        cancel.check().map_err(Error::from)?;
+        let features = engine.features(&mel.window(start, len), cancel)?;
+        if (features.frames(), features.d_model()) != (frames, d_model) {
+            let why = format!(
+                "a window has the shape [{}, {}] instead of [{frames}, {d_model}]",
+                features.frames(),
+                features.d_model()
+            );
+            return Err(Error::new(ErrorKind::Internal, "cannot write the features", why, "").into());
         }
+        write_values(&features, out)?;
+        progress(start + len, total);
     }
-    let tensor = TensorView::new(Dtype::F32, vec![windows.len(), frames, d_model], &data)
-        .map_err(|error| internal(error.to_string()))?;
-    let metadata = HashMap::from([
-        ("model".to_owned(), model.to_owned()),
-        ("seconds_per_window".to_owned(), "30".to_owned()),
-    ]);
-    safetensors::serialize([(TENSOR, tensor)], Some(metadata)).map_err(|error| internal(error.to_string()))
+    Ok(())
+}
+
+fn write_values(features: &AudioFeatures, out: &mut dyn Write) -> io::Result<()> {
+    features.data().iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
+}
+
+/// What stands in a safetensors file before the data: the length of a JSON text (u64, little endian) and the text, filled
+/// up with spaces so that the data begin at a multiple of 8.
+///
+/// Written by hand because the crate `safetensors` wants all data at once, and because it writes the metadata in an order
+/// that changes from run to run: the same input makes the same file here.
+fn header(origin: &Origin, shape: [usize; 3]) -> Vec<u8> {
+    let bytes = 4 * shape.iter().product::<usize>();
+    let text = json!({
+        "__metadata__": {
+            "model": origin.model,
+            "model_folder": origin.folder,
+            "seconds_per_window": "30",
+        },
+        TENSOR: { "dtype": "F32", "shape": shape, "data_offsets": [0, bytes] },
+    });
+    let mut text = text.to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    [&(text.len() as u64).to_le_bytes()[..], &text].concat()
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::cli::engine::Listener;
-    use crate::cli::settings::Show;
-
-    struct Scripted(Vec<AudioFeatures>);
-
-    impl FeatureEngine for Scripted {
-        fn features(
-            &self,
-            _: &Input,
-            _: Option<&RawFormat>,
-            cancel: &CancelToken,
-            listener: &mut Listener<'_>,
-        ) -> Result<Vec<AudioFeatures>> {
-            cancel.check()?;
-            listener(Happening::Warning("the end is missing"));
-            Ok(self.0.clone())
-        }
-    }
-
-    fn go(features: Vec<AudioFeatures>, output: &Path, cancel: &CancelToken) -> (Result<()>, String) {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut screen = Screen::new(&mut out, &mut err, Show::default(), false);
-        let result = encode(&Scripted(features), "m", &Input::Stdin, None, output, cancel, &mut screen);
-        assert!(out.is_empty());
-        (result, String::from_utf8(err).unwrap())
-    }
-
-    #[test]
-    fn the_file_holds_all_windows_in_order() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("f.safetensors");
-        let window = |from: u8| AudioFeatures::new(2, (from..from + 6).map(f32::from).collect()).unwrap();
-        let (result, err) = go(vec![window(0), window(6)], &path, &CancelToken::new());
-        result.unwrap();
-        assert_eq!(err, "warning: standard input: the end is missing\n");
-        let bytes = std::fs::read(&path).unwrap();
-        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        let tensor = file.tensor(TENSOR).unwrap();
-        assert_eq!((tensor.dtype(), tensor.shape()), (Dtype::F32, &[2, 3, 2][..]));
-        let values: Vec<f32> =
-            tensor.data().chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect();
-        assert_eq!(values, (0u8..12).map(f32::from).collect::<Vec<_>>());
-        let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-        assert_eq!(metadata.metadata().as_ref().unwrap()["model"], "m");
-    }
-
-    #[test]
-    fn nothing_is_written_when_it_fails() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("f.safetensors");
-        let cancel = CancelToken::new();
-        cancel.cancel();
-        assert_eq!(go(Vec::new(), &path, &cancel).0.unwrap_err().kind(), ErrorKind::Cancelled);
-        let uneven = [2, 3].map(|d| AudioFeatures::new(d, vec![0.0; 6]).unwrap()).to_vec();
-        assert_eq!(go(uneven, &path, &CancelToken::new()).0.unwrap_err().kind(), ErrorKind::Internal);
-        assert!(!path.exists());
-        let lost = root.path().join("no/such/folder");
-        assert_eq!(go(Vec::new(), &lost, &CancelToken::new()).0.unwrap_err().kind(), ErrorKind::Output);
-    }
-}
+mod tests;

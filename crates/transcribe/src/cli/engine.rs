@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use whisper_encoder::accelerator::Receipt;
 use whisper_encoder::{AudioFeatures, CancelToken, LogMel};
 
 use super::inputs::Input;
@@ -47,21 +48,35 @@ pub trait Engine {
         cancel: &CancelToken,
         listener: &mut Listener<'_>,
     ) -> Result<Transcription>;
+
+    /// What ran where since the model was opened, if its device keeps an account.
+    fn receipt(&self) -> Option<Receipt> {
+        None
+    }
 }
 
-/// Encodes inputs.
+/// Encodes inputs, a window at a time: whoever writes the features need not hold those of a whole file.
 pub trait FeatureEngine {
-    /// Features of each window of 30 s, the last one filled up as for transcription.
+    /// Frames of 20 ms and values of each that every window's features have.
+    fn shape(&self) -> [usize; 2];
+
+    /// Reads an input to its padded mel.
     ///
     /// # Errors
-    /// Those of reading the input and of the encoder.
-    fn features(
+    /// Those of reading the input; [`crate::ErrorKind::Cancelled`] once `cancel` is set.
+    fn hear(
         &self,
         input: &Input,
         raw: Option<&RawFormat>,
         cancel: &CancelToken,
         listener: &mut Listener<'_>,
-    ) -> Result<Vec<AudioFeatures>>;
+    ) -> Result<LogMel>;
+
+    /// Features of one full window `[n_mels, 3000]`.
+    ///
+    /// # Errors
+    /// Those of the encoder; [`crate::ErrorKind::Cancelled`] once `cancel` is set.
+    fn features(&self, window: &LogMel, cancel: &CancelToken) -> Result<AudioFeatures>;
 }
 
 /// The real engine: a model, and how Ctrl-C is taken.
@@ -72,7 +87,7 @@ pub struct WhisperEngine<M> {
 
 impl<M: SpeechModel> WhisperEngine<M> {
     /// Reads an input, which one Ctrl-C ends, to its padded mel. The samples are let go: an hour of them is 230 MB.
-    fn hear(
+    fn padded_mel(
         &self,
         input: &Input,
         raw: Option<&RawFormat>,
@@ -87,7 +102,7 @@ impl<M: SpeechModel> WhisperEngine<M> {
     }
 }
 
-impl<M: SpeechModel> Engine for WhisperEngine<M> {
+impl Engine for WhisperEngine<WhisperModel> {
     fn is_multilingual(&self) -> bool {
         self.model.config().is_multilingual()
     }
@@ -100,7 +115,7 @@ impl<M: SpeechModel> Engine for WhisperEngine<M> {
         cancel: &CancelToken,
         listener: &mut Listener<'_>,
     ) -> Result<Transcription> {
-        let mel = self.hear(input, raw, cancel, listener)?;
+        let mel = self.padded_mel(input, raw, cancel, listener)?;
         let mut options = how.options.clone();
         // OpenAI decoding.py, `_get_initial_tokens`: a space, then the stripped prefix; nothing for an empty one, but a
         // space for one of white space.
@@ -111,23 +126,31 @@ impl<M: SpeechModel> Engine for WhisperEngine<M> {
             listener(Happening::Event(event))
         })
     }
+
+    fn receipt(&self) -> Option<Receipt> {
+        self.model.encoder().receipt()
+    }
 }
 
 impl FeatureEngine for WhisperEngine<WhisperModel> {
-    fn features(
+    fn shape(&self) -> [usize; 2] {
+        let config = self.model.config();
+        [config.n_audio_ctx, config.d_model]
+    }
+
+    fn hear(
         &self,
         input: &Input,
         raw: Option<&RawFormat>,
         cancel: &CancelToken,
         listener: &mut Listener<'_>,
-    ) -> Result<Vec<AudioFeatures>> {
-        let mel = self.hear(input, raw, cancel, listener)?;
-        windows(mel.frames())
-            .map(|(start, len)| {
-                cancel.check()?;
-                self.model.features(&mel.window(start, len), cancel)
-            })
-            .collect()
+    ) -> Result<LogMel> {
+        self.padded_mel(input, raw, cancel, listener)
+    }
+
+    fn features(&self, window: &LogMel, cancel: &CancelToken) -> Result<AudioFeatures> {
+        cancel.check()?;
+        self.model.features(window, cancel)
     }
 }
 

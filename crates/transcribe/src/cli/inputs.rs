@@ -149,6 +149,34 @@ fn clash(one: &Input, other: &Input, path: &Path) -> Error {
     )
 }
 
+/// Makes the folder of a run's files, and those above it.
+///
+/// # Errors
+/// [`ErrorKind::Output`] if that is not possible.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| no_folder(folder, error.to_string()).with_source(error))
+}
+
+/// Whether the folder is there or nothing stands in its way, without making it: what can be said before a model is
+/// opened, or even downloaded.
+///
+/// # Errors
+/// [`ErrorKind::Output`] if a file stands where a folder is needed.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    let there = folder.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)));
+    match there {
+        Some((path, data)) if !data.is_dir() => {
+            Err(no_folder(folder, format!("{} is a file, not a folder", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn no_folder(folder: &Path, why: String) -> Error {
+    let what = format!("cannot make the folder {}", folder.display());
+    Error::new(ErrorKind::Output, what, why, "choose another folder with -o")
+}
+
 /// Checks the one output of one input.
 ///
 /// # Errors

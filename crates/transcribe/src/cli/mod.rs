@@ -16,6 +16,7 @@ pub mod exit;
 pub mod inputs;
 mod models;
 pub mod output_args;
+pub mod receipt;
 pub mod resolve;
 pub mod run;
 pub mod screen;
@@ -30,8 +31,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 use whisper_encoder::CancelToken;
+use whisper_encoder::accelerator::NpuOptions;
 
 use self::args::{Cli, Command, EncodeArgs};
+use self::encode::Origin;
 use self::engine::WhisperEngine;
 use self::exit::Exit;
 use self::inputs::Input;
@@ -44,6 +47,7 @@ use crate::model::{self, ModelFiles, ModelRequest, OpenOptions, WhisperModel};
 /// Runs the command with `std::env::args`; returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    signal::survive_file_limits();
     let cli = match parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
@@ -94,8 +98,10 @@ fn dispatch(cli: Cli) -> Exit {
             let cancel = CancelToken::new();
             let graceful = signal::watch(&cancel);
             let mut screen = Screen::new(&mut out, &mut err, settings.show, terminal);
-            let open =
-                |screen: &mut Screen<'_>| open(&settings.request, settings.machine, graceful.clone(), screen);
+            let open = |screen: &mut Screen<'_>| {
+                let (_, engine) = open(&settings.request, settings.machine, graceful.clone(), screen)?;
+                Ok(engine)
+            };
             run::run(&settings, open, &cancel, &mut screen)
         }
     }
@@ -107,17 +113,22 @@ fn open(
     machine: Machine,
     graceful: Graceful,
     screen: &mut Screen<'_>,
-) -> Result<WhisperEngine<WhisperModel>> {
+) -> Result<(ModelFiles, WhisperEngine<WhisperModel>)> {
     if let Some(threads) = machine.threads {
         // Mel, loading and word times run in rayon's own pool, which is this program's to size. It fails only if it runs
         // already, and then as many threads as before are no reason to stop.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
-    let files: ModelFiles = model::find(request)?;
+    let files = model::find(request)?;
     screen.note(&format!("model: {} ({}, {})", files.name, files.source.name(), files.folder.display()));
-    let options =
-        OpenOptions { device: machine.device, precision: machine.precision, threads: machine.threads };
-    Ok(WhisperEngine { model: model::open(&files, &options)?, graceful })
+    let options = OpenOptions {
+        device: machine.device,
+        precision: machine.precision,
+        threads: machine.threads,
+        npu: NpuOptions { require: machine.require_npu, ..NpuOptions::default() },
+    };
+    let model = model::open(&files, &options)?;
+    Ok((files, WhisperEngine { model, graceful }))
 }
 
 fn encode_one(args: &EncodeArgs, screen: &mut Screen<'_>) -> Result<()> {
@@ -128,9 +139,8 @@ fn encode_one(args: &EncodeArgs, screen: &mut Screen<'_>) -> Result<()> {
     let cancel = CancelToken::new();
     let graceful = signal::watch(&cancel);
     let request = resolve::request(&args.model, args.quiet);
-    let engine = open(&request, resolve::machine(&args.model), graceful, screen)?;
-    let name = request.model.as_deref().unwrap_or(model::locate::BUNDLED);
-    encode::encode(&engine, name, &input, raw.as_ref(), &args.output, &cancel, screen)
+    let (files, engine) = open(&request, resolve::machine(&args.model)?, graceful, screen)?;
+    encode::encode(&engine, &Origin::of(&files), &input, raw.as_ref(), &args.output, &cancel, screen)
 }
 
 #[cfg(test)]

@@ -8,13 +8,13 @@ use super::args::{ModelsArgs, ModelsCommand, PlaceArgs};
 use super::resolve::places;
 use crate::model::install::{Installed, install};
 use crate::model::list::{Listed, list};
-use crate::model::{ModelRequest, ModelSource, find, names};
+use crate::model::{ModelRequest, ModelSource, download, names};
 use crate::{Error, ErrorKind, Result};
 
 /// Runs `transcribe models …`; what it lists goes to `out`.
 ///
 /// # Errors
-/// Those of [`install`] and [`find`], and a standard output that cannot be written.
+/// Those of [`install`] and [`download`], and a standard output that cannot be written.
 pub(super) fn models(args: &ModelsArgs, out: &mut dyn Write) -> Result<()> {
     match &args.command {
         None => show(&args.places, out),
@@ -30,7 +30,7 @@ pub(super) fn models(args: &ModelsArgs, out: &mut dyn Write) -> Result<()> {
         Some(ModelsCommand::Download { name, quiet, places: place_args }) => {
             let (surroundings, hub) = places(place_args);
             let request = ModelRequest { model: Some(name.clone()), surroundings, hub, quiet: *quiet };
-            let files = find(&request)?;
+            let files = download(&request)?;
             let verb = if files.source == ModelSource::Downloaded { "downloaded to" } else { "already in" };
             line(out, &format!("{} {verb} {}", files.name, files.folder.display()))
         }

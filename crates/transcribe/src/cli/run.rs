@@ -1,18 +1,18 @@
 //! The batch: every input through the engine, its text to where it belongs, and an exit code at the end.
 
-use std::fs;
-
+use serde_json::Value;
 use whisper_encoder::CancelToken;
 
 use super::engine::{Engine, Happening};
 use super::exit::Exit;
-use super::inputs::Job;
+use super::inputs::{self, Job};
+use super::receipt;
 use super::screen::Screen;
 use super::settings::{How, Settings};
 use super::values::language_title;
 use crate::decoding::Task;
 use crate::pipeline::Event;
-use crate::writer::write_atomically;
+use crate::writer::{Format, JsonWriter, Writer, write_atomically};
 use crate::{Error, ErrorKind, Result, Transcription};
 
 /// Transcribes all jobs. `open` is called once, when there is at least one input that can be read.
@@ -29,14 +29,8 @@ pub fn run<E: Engine>(
         screen.warn(warning);
     }
     if let Some(files) = &settings.files
-        && let Err(error) = fs::create_dir_all(&files.folder)
+        && let Err(error) = inputs::check_folder(&files.folder)
     {
-        let error = Error::new(
-            ErrorKind::Output,
-            format!("cannot make the folder {}", files.folder.display()),
-            error.to_string(),
-            "choose another folder with -o",
-        );
         screen.error(&error);
         return error.kind().into();
     }
@@ -59,6 +53,13 @@ pub fn run<E: Engine>(
             return error.kind().into();
         }
     };
+    // Only now: a model that does not open leaves no folder behind.
+    if let Some(files) = &settings.files
+        && let Err(error) = inputs::make_folder(&files.folder)
+    {
+        screen.error(&error);
+        return error.kind().into();
+    }
     let titled = settings.jobs.len() > 1;
     for (index, job) in jobs.into_iter().enumerate() {
         if cancel.is_cancelled() {
@@ -159,7 +160,9 @@ fn one<E: Engine>(
                 let language = language_title(code);
                 screen.note(&format!("Detected language: {language} ({code}, {:.1} %)", probability * 100.0));
             }
-            Happening::Event(Event::Warning(text)) => screen.warn(text),
+            // Of one input there is no doubt which is meant.
+            Happening::Event(Event::Warning(text)) if settings.jobs.len() == 1 => screen.warn(text),
+            Happening::Event(Event::Warning(text)) => screen.warn(&format!("{name}: {text}")),
             Happening::Event(Event::Segment(segment)) => screen.segment(segment),
             Happening::Event(Event::Progress { done, total }) => screen.progress(done, total),
             Happening::Event(_) => {}
@@ -168,6 +171,7 @@ fn one<E: Engine>(
             cancel.cancel();
         }
     };
+    let before = engine.receipt();
     let result = engine.transcribe(&job.input, settings.raw.as_ref(), how, cancel, &mut listener);
     screen.end();
     let transcription = match result {
@@ -175,7 +179,18 @@ fn one<E: Engine>(
         Err(error) if error.kind() == ErrorKind::Cancelled && stop && screen.out_closed() => return Ok(()),
         other => other?,
     };
-    deliver(job, settings, &transcription, screen)
+    let spent = before.zip(engine.receipt()).map(|(before, after)| after.since(&before));
+    if let Some(spent) = &spent {
+        receipt::lines(spent, receipt::cpu_seconds()).iter().for_each(|line| screen.note(line));
+        if !spent.fallbacks.is_empty() {
+            screen.warn(&format!(
+                "{name}: parts of the encoder ran on the CPU instead of {} (--verbose True tells which)",
+                spent.device
+            ));
+        }
+    }
+    let run = spent.map(|spent| receipt::value(&spent, receipt::cpu_seconds()));
+    deliver(job, settings, &transcription, run, screen)
 }
 
 /// Writes the files of one input.
@@ -183,12 +198,20 @@ fn deliver(
     job: &Job,
     settings: &Settings,
     transcription: &Transcription,
+    run: Option<Value>,
     screen: &mut Screen<'_>,
 ) -> Result<()> {
     let options = &settings.subtitles;
-    screen.document(transcription, options);
+    // A run on the CPU has no receipt, so that its json is OpenAI's to the byte.
+    let writer = |format: Format| -> Box<dyn Writer> {
+        match &run {
+            Some(run) if format == Format::Json => Box::new(JsonWriter::with_run(run.clone())),
+            _ => format.writer(),
+        }
+    };
+    screen.document(transcription, options, &writer);
     for (format, path) in &job.outputs {
-        write_atomically(path, |out| format.writer().write(transcription, options, out))?;
+        write_atomically(path, |out| writer(*format).write(transcription, options, out))?;
     }
     if !job.outputs.is_empty() {
         let names: Vec<String> = job.outputs.iter().map(|(_, path)| path.display().to_string()).collect();

@@ -1,4 +1,5 @@
-//! Ctrl-C: the first asks the work to stop, the second stops the program.
+//! Signals. Ctrl-C: the first asks the work to stop, the second stops the program. A file that grows beyond its limit is
+//! a write error, not the end of the program.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,23 @@ impl Graceful {
         self.0.store(false, Ordering::Relaxed);
     }
 }
+
+/// Blocks SIGXFSZ, which ends a program by default when a file grows beyond `ulimit -f`: the write fails with an error
+/// then (EFBIG), which is reported like a full disk, and no half-written file stays.
+///
+/// Threads inherit this, so it comes before the first of them.
+#[cfg(unix)]
+pub(super) fn survive_file_limits() {
+    use nix::sys::signal::{SigSet, Signal};
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGXFSZ);
+    // It fails for impossible arguments only; the signal would do then what it always did.
+    let _ = signals.thread_block();
+}
+
+/// Other systems have no such signal.
+#[cfg(not(unix))]
+pub(super) fn survive_file_limits() {}
 
 /// Watches for Ctrl-C until the end of the program.
 ///

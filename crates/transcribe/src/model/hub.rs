@@ -1,4 +1,5 @@
-//! Models of the Hugging Face hub: its cache on disk, and downloads into it.
+//! Models of the Hugging Face hub: its cache on disk, and when to download into it (`hub_download`, with the feature
+//! `hub`).
 //!
 //! The cache is the one that Python's `huggingface_hub` keeps (`models--org--name/{blobs,refs,snapshots}`), so a model
 //! fetched by either is there for both. A model whose files are in the cache is used without any network.
@@ -11,17 +12,11 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
-use hf_hub::{Cache, Repo};
-
-use super::folder::{self, CONFIG, GENERATION_CONFIG, INDEX, PREPROCESSOR_CONFIG, TOKENIZER, WEIGHTS};
-use super::hub_errors::{Trouble, incomplete, not_cached, not_whisper};
-use super::hub_progress::Watch;
+use super::folder::{self, GENERATION_CONFIG};
+#[cfg(feature = "hub")]
+use super::hub_download::download;
 use super::{ModelFiles, ModelSource};
-use crate::Result;
-
-/// Tries again after a broken connection; each goes on where the last stopped.
-const RETRIES: usize = 3;
+use crate::{Error, ErrorKind, Result};
 
 /// How to use the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,17 +98,17 @@ pub fn cached_snapshot(id: &str, hub: &HubSettings) -> Option<PathBuf> {
 }
 
 /// `CACHE/models--organisation--name`.
-fn repository_folder(cache: &Path, id: &str) -> PathBuf {
-    cache.join(Repo::model(id.to_owned()).folder_name())
+pub(super) fn repository_folder(cache: &Path, id: &str) -> PathBuf {
+    cache.join(format!("models--{}", id.replace('/', "--")))
 }
 
 /// Whether the text can be a commit; it becomes part of a path.
-fn is_commit(text: &str) -> bool {
+pub(super) fn is_commit(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Where the hub's cache notes that a revision has no such file.
-fn absence_note(id: &str, hub: &HubSettings, snapshot: &Path, file: &str) -> Option<PathBuf> {
+pub(super) fn absence_note(id: &str, hub: &HubSettings, snapshot: &Path, file: &str) -> Option<PathBuf> {
     let commit = snapshot.file_name()?;
     Some(repository_folder(hub.cache.as_deref()?, id).join(".no_exist").join(commit).join(file))
 }
@@ -123,98 +118,62 @@ fn known_absent(id: &str, hub: &HubSettings, snapshot: &Path) -> bool {
     absence_note(id, hub, snapshot, GENERATION_CONFIG).is_some_and(|note| note.exists())
 }
 
-fn download(id: &str, name: &str, hub: &HubSettings, quiet: bool) -> Result<ModelFiles> {
-    let trouble = Trouble { id, hub };
-    let cache = hub.cache.clone().ok_or_else(|| trouble.no_cache())?;
-    let api = connect(hub, &cache).map_err(|error| trouble.api(&error, None))?;
-    let repository = api.model(id.to_owned());
-    let info = repository.info().map_err(|error| trouble.api(&error, None))?;
-    if !is_commit(&info.sha) {
-        return Err(trouble.not_a_hub("it names no commit"));
-    }
-    let has = |file: &str| info.siblings.iter().any(|sibling| sibling.rfilename == file);
-    let snapshot = repository_folder(&cache, id).join("snapshots").join(&info.sha);
-    for file in [CONFIG, TOKENIZER] {
-        if !has(file) {
-            let files: Vec<&str> = info.siblings.iter().map(|sibling| sibling.rfilename.as_str()).collect();
-            return Err(trouble.missing(file, &files));
-        }
-    }
-    let get = |file: &str| get(&repository, &snapshot, file, quiet, &trouble);
-    let config = get(CONFIG)?;
-    // Before the large files: a repository of another kind of model is found out by its small one.
-    if let Ok(text) = fs::read(&config)
-        && let Err(reason) = whisper_encoder::Config::from_json(&text)
-    {
-        return Err(not_whisper(id, &reason));
-    }
-    get(TOKENIZER)?;
-    for file in [GENERATION_CONFIG, PREPROCESSOR_CONFIG] {
-        if has(file) {
-            get(file)?;
-        } else if let Some(note) = absence_note(id, hub, &snapshot, file) {
-            // Only saves a question to the hub next time: a failure to write it does no harm.
-            let _ = note.parent().map(fs::create_dir_all).and_then(|_| fs::write(note, "").ok());
-        }
-    }
-    if has(WEIGHTS) {
-        get(WEIGHTS)?;
-    } else if has(INDEX) {
-        for shard in folder::shards(&get(INDEX)?)? {
-            get(&shard)?;
-        }
-    } else {
-        let files: Vec<&str> = info.siblings.iter().map(|sibling| sibling.rfilename.as_str()).collect();
-        return Err(trouble.missing(WEIGHTS, &files));
-    }
-    if cached_snapshot(id, hub).as_ref() != Some(&snapshot) {
-        let branch = Cache::new(cache).model(id.to_owned());
-        branch.create_ref(&info.sha).map_err(|error| trouble.write(&error))?;
-    }
-    folder::open(&snapshot, name, ModelSource::Downloaded)
+/// What a build without the feature `hub` has in place of the download.
+#[cfg(not(feature = "hub"))]
+fn download(id: &str, _: &str, hub: &HubSettings, _: bool) -> Result<ModelFiles> {
+    Err(not_in_this_build(id, hub))
 }
 
-fn connect(hub: &HubSettings, cache: &Path) -> std::result::Result<Api, hf_hub::api::sync::ApiError> {
-    ApiBuilder::from_cache(Cache::new(cache.to_path_buf()))
-        .with_endpoint(hub.endpoint.clone())
-        .with_token(hub.token.clone())
-        .with_progress(false)
-        .with_retries(RETRIES)
-        .with_user_agent("transcribe", env!("CARGO_PKG_VERSION"))
-        .build()
+/// The way out that is always there.
+pub(super) const INSTEAD: &str = "without --model the bundled model needs no network";
+
+/// Offline, and nothing of the model is in the cache.
+fn not_cached(id: &str, hub: &HubSettings) -> Error {
+    Error::new(
+        ErrorKind::Model,
+        format!("cannot get the model {id}"),
+        format!(
+            "it is not in the cache {}, and downloads are off (--offline or HF_HUB_OFFLINE)",
+            shown_cache(hub)
+        ),
+        format!("run once without --offline, or `transcribe models` lists what is here; {INSTEAD}"),
+    )
 }
 
-/// One file of the snapshot, downloaded unless it is there. A file appears in the snapshot only when it is whole.
-fn get(
-    repository: &ApiRepo,
-    snapshot: &Path,
-    file: &str,
-    quiet: bool,
-    trouble: &Trouble<'_>,
-) -> Result<PathBuf> {
-    let path = snapshot.join(file);
-    if path.is_file() {
-        return Ok(path);
-    }
-    let watch = Watch::new(trouble.id, quiet);
-    let size = watch.size();
-    let got =
-        repository.download_with_progress(file, watch).map_err(|error| trouble.api(&error, Some(file)))?;
-    // A server that ignores the request to go on in the middle would leave a file of the wrong length.
-    let length = fs::metadata(&got).map(|data| data.len()).unwrap_or(0);
-    let want = size.load(std::sync::atomic::Ordering::Relaxed);
-    if length != want {
-        let blob = got.canonicalize();
-        let _ = fs::remove_file(&got);
-        let _ = blob.map(fs::remove_file);
-        return Err(trouble.wrong_length(file, length, want));
-    }
-    if path.is_file() { Ok(path) } else { Err(trouble.changed(file)) }
+/// Offline, and the cache lacks a part.
+fn incomplete(id: &str, error: &Error) -> Error {
+    Error::new(
+        ErrorKind::Model,
+        format!("cannot use the cached model {id}"),
+        format!("{}, and downloads are off (--offline or HF_HUB_OFFLINE)", error.why()),
+        format!("run once without --offline to complete it; {INSTEAD}"),
+    )
+}
+
+/// Nothing in this program can download.
+#[cfg(not(feature = "hub"))]
+fn not_in_this_build(id: &str, hub: &HubSettings) -> Error {
+    Error::new(
+        ErrorKind::Model,
+        format!("cannot get the model {id}"),
+        format!(
+            "it is not whole in the cache {}, and this program was built without downloads (feature `hub`)",
+            shown_cache(hub)
+        ),
+        format!(
+            "build it with the feature `hub`, or fetch the model by other means and give --model its folder; {INSTEAD}"
+        ),
+    )
+}
+
+fn shown_cache(hub: &HubSettings) -> String {
+    hub.cache.as_ref().map_or("(no folder)".into(), |path| path.display().to_string())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::folder::{CONFIG, TOKENIZER, WEIGHTS};
     use super::*;
 
     fn settings(variables: &[(&str, &str)]) -> HubSettings {
@@ -282,5 +241,21 @@ mod tests {
         assert!(error.why().contains(TOKENIZER), "{error}");
         fs::write(cache.path().join("models--a--b/refs/main"), "../../..").unwrap();
         assert_eq!(cached_snapshot("a/b", &hub), None);
+    }
+
+    #[test]
+    #[cfg(not(feature = "hub"))]
+    fn a_build_without_downloads_says_so() {
+        let cache = tempfile::tempdir().unwrap();
+        let hub = HubSettings {
+            endpoint: "http://127.0.0.1:1".into(),
+            cache: Some(cache.path().into()),
+            token: None,
+            offline: false,
+        };
+        let error = fetch("a/b", "a/b", &hub, true).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Model);
+        assert!(error.why().contains("built without downloads"), "{error}");
+        assert!(error.hint().contains("feature `hub`"), "{error}");
     }
 }

@@ -1,38 +1,15 @@
-//! What can go wrong with the hub, in three parts each.
+//! What can go wrong while downloading, in three parts each.
 
 use hf_hub::api::sync::ApiError;
 
-use super::HubSettings;
 use super::folder::{TOKENIZER, TOKENIZER_HINT};
+use super::hub::{HubSettings, INSTEAD};
 use crate::{Error, ErrorKind};
 
 /// A repository on a hub, for messages.
 pub(super) struct Trouble<'a> {
     pub(super) id: &'a str,
     pub(super) hub: &'a HubSettings,
-}
-
-const INSTEAD: &str = "without --model the bundled model needs no network";
-
-/// Offline, and nothing of the model is in the cache.
-pub(super) fn not_cached(id: &str, hub: &HubSettings) -> Error {
-    let cache = hub.cache.as_ref().map_or("(no folder)".into(), |path| path.display().to_string());
-    Error::new(
-        ErrorKind::Model,
-        format!("cannot get the model {id}"),
-        format!("it is not in the cache {cache}, and downloads are off (--offline or HF_HUB_OFFLINE)"),
-        format!("run once without --offline, or `transcribe models` lists what is here; {INSTEAD}"),
-    )
-}
-
-/// Offline, and the cache lacks a part.
-pub(super) fn incomplete(id: &str, error: &Error) -> Error {
-    Error::new(
-        ErrorKind::Model,
-        format!("cannot use the cached model {id}"),
-        format!("{}, and downloads are off (--offline or HF_HUB_OFFLINE)", error.why()),
-        format!("run once without --offline to complete it; {INSTEAD}"),
-    )
 }
 
 /// The repository holds some other kind of model.

@@ -38,6 +38,27 @@ pub(crate) fn clips(timestamps: &[f64], content_frames: usize) -> Result<Vec<Cli
     Ok(points.chunks_exact(2).map(|pair| Clip { start: pair[0], end: pair[1].min(content_frames) }).collect())
 }
 
+/// A warning about the clips that begin where there is nothing left to hear; none if all begin within the audio.
+pub(crate) fn beyond_the_end(clips: &[Clip], content_frames: usize) -> Option<String> {
+    let seconds = |frame: usize| frame as f64 / 100.0;
+    let starts: Vec<String> = clips
+        .iter()
+        .filter(|clip| clip.start >= content_frames)
+        .map(|clip| format!("{:.2}", seconds(clip.start)))
+        .collect();
+    let which = match starts.len() {
+        0 => return None,
+        1 => "the clip that begins",
+        _ => "the clips that begin",
+    };
+    Some(format!(
+        "{which} at {} s lie{} past the end of the audio ({:.2} s): nothing is transcribed there",
+        starts.join(", "),
+        if starts.len() == 1 { "s" } else { "" },
+        seconds(content_frames)
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -57,5 +78,17 @@ mod tests {
         for bad in [-1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(clips(&[0.0, bad], 5000).unwrap_err().kind(), ErrorKind::Usage);
         }
+    }
+    #[test]
+    fn clips_past_the_end_are_named() {
+        let warning = |timestamps: &[f64]| beyond_the_end(&clips(timestamps, 5000).unwrap(), 5000);
+        for within in [&[][..], &[0.0], &[10.0, 99.0], &[49.99]] {
+            assert_eq!(warning(within), None, "{within:?}");
+        }
+        let one = "the clip that begins at 50.00 s lies past the end of the audio (50.00 s): nothing is transcribed there";
+        assert_eq!(warning(&[50.0]).as_deref(), Some(one));
+        let two = "the clips that begin at 60.00, 80.50 s lie past";
+        let got = warning(&[0.0, 10.0, 60.0, 70.0, 80.5]).unwrap();
+        assert!(got.starts_with(two), "{got}");
     }
 }

@@ -3,7 +3,7 @@
 use whisper_encoder::CancelToken;
 use whisper_encoder::log_mel::WINDOW_FRAMES;
 
-use super::clips::clips;
+use super::clips::{beyond_the_end, clips};
 use super::fallback::decode_with_fallback;
 use super::hallucination::{Next, Window, end_of_speech, reseek};
 use super::history::History;
@@ -65,6 +65,9 @@ pub(crate) fn transcribe_windows<W: Windows>(
 ) -> Result<Transcription> {
     let total = facts.content_frames;
     let clips = clips(&options.clip_timestamps, total)?;
+    if let Some(warning) = beyond_the_end(&clips, total) {
+        on_event(Event::Warning(&warning));
+    }
     let mut file = File {
         history: History::new(facts.initial_prompt.clone(), options.carry_initial_prompt, facts.n_text_ctx),
         facts,

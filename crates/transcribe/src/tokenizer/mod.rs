@@ -106,8 +106,8 @@ impl Tokenizer {
                 special.end()
             ));
         }
-        if multilingual && special.languages.is_empty() {
-            return Err("it has no language tokens, but the model is multilingual".into());
+        if let Some(code) = special.missing_language().filter(|_| multilingual) {
+            return Err(format!("it has no language token <|{code}|>, but the model is multilingual"));
         }
         Ok(Self { tokens, special, multilingual, bpe: OnceLock::new(), non_speech: OnceLock::new() })
     }

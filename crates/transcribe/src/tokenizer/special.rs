@@ -98,6 +98,17 @@ impl Special {
         Ok(())
     }
 
+    /// Code of the first language whose token a multilingual file lacks; without it that language could be neither
+    /// asked for nor detected, and nobody would be told.
+    ///
+    /// Languages stand between `<|startoftranscript|>` and `<|translate|>`: 99 of them, or 100 from large-v3 on.
+    pub(super) fn missing_language(&self) -> Option<&'static str> {
+        let room = self.translate.saturating_sub(self.sot + 1) as usize;
+        let expected = if room < LANGUAGES.len() { LANGUAGES.len() - 1 } else { LANGUAGES.len() };
+        let known = |code: &str| self.languages.iter().any(|(known, _)| *known == code);
+        LANGUAGES[..expected].iter().map(|(code, _)| *code).find(|code| !known(code))
+    }
+
     /// One past the last token that the file or the timestamps reach.
     pub(super) fn end(&self) -> usize {
         let named = self.names.keys().copied().max().unwrap_or(0).saturating_add(1);

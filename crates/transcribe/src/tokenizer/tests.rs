@@ -46,6 +46,29 @@ fn end_of_text_may_stand_in_the_vocabulary_only() {
 }
 
 #[test]
+fn a_missing_language_is_named() {
+    let without = |layout: Layout, code: &str| {
+        let mut file = value(layout);
+        let name = format!("<|{code}|>");
+        file["added_tokens"].as_array_mut().unwrap().retain(|token| token["content"] != name.as_str());
+        from_json(file.to_string().as_bytes(), layout.n_vocab(), layout != Layout::English)
+    };
+    for (layout, code) in [
+        (Layout::Multilingual, "en"),
+        (Layout::Multilingual, "de"),
+        (Layout::Multilingual, "su"),
+        (Layout::MultilingualYue, "fr"),
+        (Layout::MultilingualYue, "yue"),
+    ] {
+        let error = without(layout, code).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Model, "{layout:?} {code}");
+        assert!(error.why().contains(&format!("no language token <|{code}|>")), "{layout:?}: {error}");
+    }
+    // English-only models have no use for theirs.
+    assert!(without(Layout::English, "de").is_ok());
+}
+
+#[test]
 fn what_cannot_be_used_is_refused_with_the_reason() {
     assert!(refusal(|f| f["added_tokens"] = json!([])).contains("<|endoftext|>"));
     let drop = |f: &mut Value, name: &str| {

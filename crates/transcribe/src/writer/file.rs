@@ -46,6 +46,41 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::R
     attempt(path, write).map_err(|error| cannot_write(path, error))
 }
 
+/// As [`write_atomically`], for contents that are made while they are written, which can fail by itself.
+///
+/// # Errors
+/// As [`write_atomically`]; and what failed in the making, as it is.
+pub fn make_atomically(
+    path: &Path,
+    make: impl FnOnce(&mut dyn Write) -> std::result::Result<(), Unfinished>,
+) -> Result<()> {
+    attempt(path, make).map_err(|unfinished| match unfinished {
+        Unfinished::Writing(error) => cannot_write(path, error),
+        Unfinished::Making(error) => error,
+    })
+}
+
+/// Why a file was not finished.
+#[derive(Debug)]
+pub enum Unfinished {
+    /// It cannot be written.
+    Writing(io::Error),
+    /// What was to be written cannot be made.
+    Making(Error),
+}
+
+impl From<io::Error> for Unfinished {
+    fn from(error: io::Error) -> Self {
+        Self::Writing(error)
+    }
+}
+
+impl From<Error> for Unfinished {
+    fn from(error: Error) -> Self {
+        Self::Making(error)
+    }
+}
+
 fn cannot_write(path: &Path, error: io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::NotFound => "create the folder first, or choose another with -o",
@@ -95,16 +130,20 @@ fn bare(error: io::Error) -> io::Error {
     }
 }
 
-fn attempt(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn attempt<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
     place(path)?;
     let existing = fs::metadata(path).ok();
     if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
         let mut out = BufWriter::new(File::options().write(true).open(path)?);
         write(&mut out)?;
-        return out.flush();
+        return Ok(out.flush()?);
     }
     if existing.is_some_and(|metadata| metadata.permissions().readonly()) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file that is there is read-only"));
+        let error = io::Error::new(io::ErrorKind::PermissionDenied, "the file that is there is read-only");
+        return Err(error.into());
     }
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = place(&path)?;
@@ -119,6 +158,6 @@ fn attempt(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
     let mut out = BufWriter::new(builder.tempfile_in(folder).map_err(bare)?);
     write(&mut out)?;
     out.flush()?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.persist(&path)?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.persist(&path).map_err(io::Error::from)?;
     Ok(())
 }

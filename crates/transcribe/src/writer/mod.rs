@@ -13,7 +13,7 @@ mod txt;
 
 use std::io::{self, Write};
 
-pub use self::file::{check_place, output_path, write_atomically, write_output};
+pub use self::file::{Unfinished, check_place, make_atomically, output_path, write_atomically, write_output};
 pub use self::json::JsonWriter;
 pub use self::subtitles::{SrtWriter, VttWriter};
 pub use self::timestamp::format_timestamp;

@@ -219,13 +219,14 @@ fn errors_of_opening_decide_the_exit_code() {
         (ErrorKind::Internal, Exit::SomeFailed),
     ] {
         let place = Place::new();
-        let settings =
-            resolve(parse(["transcribe".into(), place.path("a.wav").into()]).unwrap().transcribe).unwrap();
+        let line = ["transcribe".into(), place.path("a.wav").into(), "-o".into(), place.path("out").into()];
+        let settings = resolve(parse(line).unwrap().transcribe).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut screen = Screen::new(&mut out, &mut err, settings.show, false);
         let open = |_: &mut Screen<'_>| -> Result<&Scripted> { Err(Error::new(kind, "what", "why", "hint")) };
         assert_eq!(run(&settings, open, &CancelToken::new(), &mut screen), want);
         assert_eq!(err, b"error: what: why\n  hint\n");
+        assert!(!place.path("out").exists(), "{kind:?} leaves a folder");
     }
 }
 
@@ -270,6 +271,9 @@ fn english_only_models_are_told_english() {
     assert_eq!(language(&place), None);
     let warned = place.run("--task translate --model turbo @a.wav").err;
     assert_eq!(warned, "warning: it was not trained to translate\n", "the pipeline's warning, once");
+    let warned = place.run("--task translate --model turbo @a.wav @b.wav").err;
+    let each = ["a", "b"].map(|name| format!("warning: @{name}.wav: it was not trained to translate\n"));
+    assert_eq!(warned, each.concat(), "of several inputs it says which");
 }
 
 /// Fails to write after some bytes.
@@ -325,6 +329,18 @@ fn settings_reach_the_engine() {
         (Some(3), Some("fr"))
     );
     assert_eq!(Show::default().text, Text::Plain);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_told_before_the_model_opens() {
+    let place = Place::new();
+    let line = ["transcribe".into(), place.path("a.wav").into(), "-o".into(), place.path("b.wav").into()];
+    let settings = resolve(parse(line).unwrap().transcribe).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut screen = Screen::new(&mut out, &mut err, settings.show, false);
+    let open = |_: &mut Screen<'_>| -> Result<&Scripted> { panic!("opened") };
+    assert_eq!(run(&settings, open, &CancelToken::new(), &mut screen), Exit::SomeFailed);
+    assert!(place.plain(&err).contains("@b.wav is a file, not a folder"), "{}", place.plain(&err));
 }
 
 #[test]

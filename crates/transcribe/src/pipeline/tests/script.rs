@@ -109,6 +109,21 @@ fn clips_past_the_end_end() {
 }
 
 #[test]
+fn a_clip_past_the_end_is_told_once() {
+    let mut script = Script::saying(&[]);
+    let options = TranscribeOptions { clip_timestamps: vec![31.0, 32.0, 40.0], ..Default::default() };
+    let (mut told, cancel) = (Vec::new(), CancelToken::new());
+    transcribe_windows(&mut script, facts(3000, Vec::new()), &options, &cancel, &mut |event| match event {
+        Event::Warning(text) => told.push(text.to_owned()),
+        other => panic!("{other:?}"),
+    })
+    .unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("at 31.00, 40.00 s") && told[0].contains("(30.00 s)"), "{told:?}");
+    assert!(script.encoded.is_empty());
+}
+
+#[test]
 fn a_window_that_would_not_advance_is_done() {
     // A suspect first word behind a gap that rounds to no frame: OpenAI decodes the same window for ever.
     let mut script = Script::saying(&[&[T, 1, T + 50, T + 50]]);
