@@ -31,6 +31,7 @@ from aie.extras.context import mlir_mod_ctx
 import overlay
 import taps
 import worker
+from encoder_arguments import extents
 from overlay import A, B, C, CORE, MEMTILE, SHIM
 from program import ROWS, Program
 from sequence import MM2S, Await, SetLock, Start, Task, compile_program
@@ -216,14 +217,6 @@ class Launch:
         self.holders = {key: holder for key, holder in self.holders.items() if holder is not task}
 
 
-def argument_types(program: Program) -> list:
-    """Arguments as arrays of words, as long as the launch reaches."""
-    ends: Dict[int, int] = {}
-    for item in [*program.segments, *program.drains]:
-        ends[item.tap.argument] = max(ends.get(item.tap.argument, 4), item.tap.end())
-    return [words_of(ends.get(number, 4)) for number in range(max(ends) + 1)]
-
-
 def build(arch: str, ops: List[str], program: Program) -> None:
     """Emits the module into the current MLIR context."""
     name, cols = DEVICES[arch]
@@ -234,7 +227,7 @@ def build(arch: str, ops: List[str], program: Program) -> None:
     def encoder():
         array = Overlay(cols, ops)
 
-        @runtime_sequence(*argument_types(program), sym_name="launch")
+        @runtime_sequence(*[words_of(size) for size in extents(program)], sym_name="launch")
         def launch(*arguments):
             Launch(array, program, list(arguments)).emit()
 

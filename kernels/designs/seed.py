@@ -1,13 +1,15 @@
-"""One core, one call: buffers move from DDR to L1, a C++ function runs on them, the result moves back. Needs mlir-aie.
+"""One core a call: buffers move from DDR to L1, a C++ function runs on them, the result moves back. Needs mlir-aie.
+
+The calls of one image stand side by side, one a column, so that they share an xclbin; each has a stream of its own.
 
 The form of the first NPU kernels of Unicorn-Commander/Unicorn-Amanuensis: a launch is one tile of work, and the launch
 costs far more than the work. Kept for comparison. Checked as encoder.py is (see there): it runs against recorded calls;
 neither aiecc nor silicon has seen it.
 """
 
+import argparse
 import sys
-from dataclasses import dataclass
-from typing import Optional
+from typing import Dict, List
 
 import numpy as np
 from aie.dialects.aie import AIEDevice, DMAChannelDir, EndOp, LockAction, WireBundle
@@ -18,47 +20,49 @@ from aie.extras.context import mlir_mod_ctx
 from aie.extras.dialects import arith
 from aie.iron.controlflow import range_
 
-DEVICES = {"aie2": "npu1_1col", "aie2p": "npu2_1col"}
+from seed_calls import Call
+
+DEVICES = {"aie2": "npu1", "aie2p": "npu2"}
 STACK_BYTES = 3328
-
-
-@dataclass(frozen=True)
-class Call:
-    """`function(input, output[, scalar])`. With `accumulates` the output comes in first, on the second input channel."""
-
-    function: str
-    input_bytes: int
-    output_bytes: int
-    scalar: Optional[int] = None
-    accumulates: bool = False
 
 
 def bytes_of(count: int):
     return np.ndarray[(count,), np.dtype[np.int8]]
 
 
-def build(arch: str, call: Call) -> None:
-    """Emits the module into the current MLIR context."""
+def build(arch: str, calls: List[Call], launched: Call) -> None:
+    """Emits the cores of all `calls` and the runtime sequence of one into the current MLIR context."""
 
     @device(getattr(AIEDevice, DEVICES[arch]))
     def seed():
-        shim, here = tile(0, 0), tile(0, 2)
+        shims = {call: Core(column, call).emit() for column, call in enumerate(calls)}
+        emit_sequence(launched, shims[launched])
+
+
+class Core:
+    """Emits one core with its streams."""
+
+    def __init__(self, column: int, call: Call):
+        self.call = call
+        self.shim, self.here = tile(column, 0), tile(column, 2)
+
+    def emit(self):
+        """The shim that feeds it."""
+        call, here = self.call, self.here
         scalar = [] if call.scalar is None else [np.int32]
         types = [bytes_of(call.input_bytes), bytes_of(call.output_bytes), *scalar]
         function = external_func(call.function, inputs=types, link_with="seed.o")
-        inputs = [("input", call.input_bytes)] + ([("sum", call.output_bytes)] if call.accumulates else [])
-        source = buffer(here, bytes_of(call.input_bytes), name="input", address=STACK_BYTES)
-        at = STACK_BYTES + -(-call.input_bytes // 64) * 64
-        target = buffer(here, bytes_of(call.output_bytes), name="output", address=at)
+        source = self.buffer("input", call.input_bytes, STACK_BYTES)
+        target = self.buffer("output", call.output_bytes, STACK_BYTES + -(-call.input_bytes // 64) * 64)
         # What arrives: (buffer, may be written, is there). The output is free again when the result has left.
-        arriving = []
-        for n, (name, _) in enumerate(inputs):
-            locks = [lock(here, lock_id=2 * n + k, init=1 - k, sym_name=f"{name}_{what}") for k, what in enumerate(("free", "full"))]
-            arriving.append((source if n == 0 else target, *locks))
-            flow(shim, WireBundle.DMA, n, here, WireBundle.DMA, n)
-        free = arriving[1][1] if call.accumulates else lock(here, lock_id=4, init=1, sym_name="output_free")
-        full = lock(here, lock_id=5, init=0, sym_name="output_full")
-        flow(here, WireBundle.DMA, 0, shim, WireBundle.DMA, 0)
+        arriving = [(source, self.lock("input_free", 0, 1), self.lock("input_full", 1, 0))]
+        if call.accumulates:
+            arriving.append((target, self.lock("sum_free", 2, 1), self.lock("sum_full", 3, 0)))
+        free = arriving[1][1] if call.accumulates else self.lock("output_free", 4, 1)
+        full = self.lock("output_full", 5, 0)
+        for n in range(len(arriving)):
+            flow(self.shim, WireBundle.DMA, n, here, WireBundle.DMA, n)
+        flow(here, WireBundle.DMA, 0, self.shim, WireBundle.DMA, 0)
 
         @mem(here)
         def streams(block):
@@ -92,27 +96,41 @@ def build(arch: str, call: Call) -> None:
                 use_lock(arriving[0][1], LockAction.Release, value=1)
                 use_lock(full, LockAction.Release, value=1)
 
-        arguments = [bytes_of(size) for _, size in inputs] + [bytes_of(call.output_bytes)]
+        return self.shim
 
-        @runtime_sequence(*arguments, sym_name="launch")
-        def launch(*memories):
-            sizes = [size for _, size in inputs] + [call.output_bytes]
-            for n, (memory, size) in enumerate(zip(memories, sizes)):
-                result = n == len(inputs)
-                direction = DMAChannelDir.S2MM if result else DMAChannelDir.MM2S
-                task = dma_configure_task(shim, direction, 0 if result else n, issue_token=result)
-                with bds(task) as block:
-                    with block[0]:
-                        dma_bd(memory, offset=0, len=size, bd_id=n)
-                        EndOp()
-                dma_start_task(task)
-            dma_await_task(task)
+    def buffer(self, name: str, size: int, address: int):
+        return buffer(self.here, bytes_of(size), name=f"{self.call.function}_{name}", address=address)
+
+    def lock(self, name: str, number: int, init: int):
+        return lock(self.here, lock_id=number, init=init, sym_name=f"{self.call.function}_{name}")
 
 
-def print_module(arch: str, call: Call) -> int:
-    """Prints the MLIR; 1 if it does not verify."""
+def emit_sequence(call: Call, shim) -> None:
+    """Moves the arguments in, and the result, which is the last argument, out."""
+    sizes = [size for _, size in call.arguments()]
+
+    @runtime_sequence(*[bytes_of(size) for size in sizes], sym_name="launch")
+    def launch(*memories):
+        for n, (memory, size) in enumerate(zip(memories, sizes)):
+            result = n == len(sizes) - 1
+            direction = DMAChannelDir.S2MM if result else DMAChannelDir.MM2S
+            task = dma_configure_task(shim, direction, 0 if result else n, issue_token=result)
+            with bds(task) as block:
+                with block[0]:
+                    dma_bd(memory, offset=0, len=size, bd_id=n)
+                    EndOp()
+            dma_start_task(task)
+        dma_await_task(task)
+
+
+def main(calls: Dict[str, Call], description: str) -> int:
+    """The command of a seed's script: prints the MLIR of one call's launch; 1 if it does not verify."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--arch", choices=tuple(DEVICES), required=True)
+    parser.add_argument("function", choices=tuple(calls))
+    arguments = parser.parse_args()
     with mlir_mod_ctx() as context:
-        build(arch, call)
+        build(arguments.arch, list(calls.values()), calls[arguments.function])
         problem = context.module.operation.verify()
         if problem is not True:
             print(problem, file=sys.stderr)

@@ -7,6 +7,7 @@ Run as a command it lists the launches as `name<TAB>arguments of taps.py`.
 import argparse
 import sys
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Dict, Iterator, List, Tuple, Union
 
 import taps
@@ -70,6 +71,7 @@ def ddr_bytes(program: Program) -> int:
     return sum(s.tap.bytes() for s in program.segments) + sum(d.tap.bytes() for d in program.drains)
 
 
+@lru_cache(maxsize=None)
 def orders(g: Gemm) -> List[Tuple[int, Gemm]]:
     """The orders that memtiles can hold, with their DDR bytes, the least first."""
     fitting = []
@@ -97,7 +99,7 @@ def catalogue(cols: int) -> Iterator[Tuple[str, Launch]]:
             for what, launch in launches(model, cols, dtype):
                 choices = [(f"{dtype}-{g.order}", g) for _, g in orders(launch)] if isinstance(launch, Gemm) else [("bf16", launch)]
                 for kind, choice in choices:
-                    words = tuple(program_of(choice).words())
+                    words = tuple(program_of(choice).by_channel().words())
                     if words not in seen:
                         seen.add(words)
                         yield f"{name}-{what}-{kind}", choice

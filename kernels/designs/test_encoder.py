@@ -10,6 +10,7 @@ import overlay
 import taps
 from overlay import CORE, MEMTILE, SHIM
 from program import ROWS
+from seed_calls import IMAGES
 from sequence import Await, SetLock, Start, compile_program
 
 LAUNCHES = [
@@ -107,26 +108,24 @@ class Encoder(unittest.TestCase):
 
     def seeds(self):
         functions = []
-        for script in ("seed_matmul", "seed_attention"):
-            with fake_aie.installed():
-                calls = list(__import__(script).CALLS.values())
-            for call in calls:
-                with fake_aie.installed() as r:
-                    import seed
+        for calls in IMAGES.values():
+            with fake_aie.installed() as r:
+                import seed
 
-                    seed.build("aie2", call)
-                functions += r.functions
+                seed.build("aie2", list(calls.values()), next(iter(calls.values())))
+            functions += r.functions
         return functions
 
     def test_seeds_move_their_buffers(self):
+        calls = IMAGES["seed_matmul"]
         with fake_aie.installed() as r:
             import seed
-            import seed_matmul
 
-            seed.build("aie2", seed_matmul.CALLS["matmul_16x16_acc_i32"])
+            seed.build("aie2", list(calls.values()), calls["matmul_16x16_acc_i32"])
+        self.assertEqual({task.tile for task in r.tasks}, {(2, 0)})
         self.assertEqual([task.descriptors[0]["len"] for task in r.tasks], [512, 1024, 1024])
         self.assertEqual([task.issue_token for task in r.tasks], [False, False, True])
-        self.assertEqual(len({options["lock_id"] for _, options in r.locks}), len(r.locks))
+        self.assertEqual(len({(where, options["lock_id"]) for where, options in r.locks}), len(r.locks))
         balance = {}
         for call in [call for call in r.calls if call[0] == "use_lock"]:
             acquires, releases = balance.setdefault(call[1], [0, 0])
