@@ -10,7 +10,7 @@ Entries of `encoder` are called `<launch of shapes.py>.<key of the program>`: th
 import argparse
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 import shapes
 from encoder_arguments import roles
@@ -30,9 +30,9 @@ def sources_hash(kernels: Path) -> str:
     return fingerprint(b"".join(text + b"\0" for text in texts))
 
 
-def entries(arch: str) -> Iterator[Tuple[str, Entry]]:
+def entries(arch: str, models: Sequence[str]) -> Iterator[Tuple[str, Entry]]:
     """Every entry that a full build has, with its image."""
-    for name, launch in shapes.catalogue(COLS[arch]):
+    for name, launch in shapes.catalogue(COLS[arch], models):
         program = shapes.program_of(launch)
         yield "encoder", (f"{name}.{program.key()}", name, roles(launch, program))
     for image, calls in IMAGES.items():
@@ -40,11 +40,11 @@ def entries(arch: str) -> Iterator[Tuple[str, Entry]]:
             yield image, (name, name, call.arguments())
 
 
-def index(arch: str, hash_: str, folder: Path) -> Tuple[str, List[str]]:
+def index(arch: str, hash_: str, folder: Path, models: Sequence[str] = tuple(shapes.MODELS)) -> Tuple[str, List[str]]:
     """The index's text, and what is missing from it."""
     images: Dict[str, List[str]] = {}
     missing = []
-    for image, (name, stem, arguments) in entries(arch):
+    for image, (name, stem, arguments) in entries(arch, models):
         lines = images.setdefault(image, [])
         if not (folder / f"{stem}.insts").is_file():
             missing.append(stem)
@@ -65,8 +65,10 @@ def main(argv: List[str]) -> int:
     parser.add_argument("--arch", choices=tuple(COLS), required=True)
     parser.add_argument("--kernels", type=Path, required=True, help="the folder of manifest.toml and src")
     parser.add_argument("--folder", type=Path, required=True, help="the folder of the built files")
+    parser.add_argument("--models", nargs="*", choices=tuple(shapes.MODELS), help="launches of these only")
     arguments = parser.parse_args(argv)
-    text, missing = index(arguments.arch, sources_hash(arguments.kernels), arguments.folder)
+    models = arguments.models or tuple(shapes.MODELS)
+    text, missing = index(arguments.arch, sources_hash(arguments.kernels), arguments.folder, models)
     (arguments.folder / "index.toml").write_text(text)
     if missing:
         print(f"write_index.py: not built, left out: {', '.join(missing)}", file=sys.stderr)
