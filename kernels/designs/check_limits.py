@@ -54,6 +54,11 @@ def check_overlay(cols: int) -> List[str]:
             wrong.append(f"launches and the overlay both use descriptors {sorted(set(numbers) & set(held))} of memtiles")
         if any(not parity_serves(number, side) for number in numbers):
             wrong.append(f"descriptors {numbers} of memtiles do not serve channel {side}")
+    end = overlay.STACK_BYTES
+    for name, at, size in sorted(overlay.L1_BUFFERS, key=lambda buffer: buffer[1]):
+        if at < end or at % 64 or at + size > overlay.L1_BYTES:
+            wrong.append(f"L1 buffer {name} at {at}, {size} bytes: overlaps, is not at a multiple of 64, or leaves L1")
+        end = at + size
     for name, loops in (("A", overlay.REORDER_A), ("B", overlay.REORDER_B), ("C", overlay.REORDER_C)):
         wrong += [f"reorder {name}: {text}" for text in check_loops(MEMTILE, tuple(loops), 4)]
     return wrong

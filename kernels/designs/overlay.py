@@ -25,15 +25,19 @@ C_AT = L2_BYTES - ROWS * C_OBJECT  # the join: one object of each core row, sing
 POOL_BYTES = C_AT  # below it lies what each launch divides between A and B
 
 STACK_BYTES = 3328
-L1_BUFFERS: List[Tuple[str, int]] = [
-    ("a", 2 * 4096),
-    ("b", 4 * 4096),
-    ("c", C_OBJECT),
-    ("acc", 16384),
-    ("scores", 8192),
-    ("ml", 512),
-    ("params", 1024),
+# L1 of a core: name, address, bytes. A, B and the accumulator lie in banks (of 16 KiB) of their own, as two loads from one
+# bank in one cycle cost a cycle more. `turns`: which object of A and of B is next, and the half of an int8 object.
+L1_BUFFERS: List[Tuple[str, int, int]] = [
+    ("ml", 3328, 512),
+    ("params", 3840, 1024),
+    ("a", 4864, 2 * 4096),
+    ("turns", 13056, 64),
+    ("b", 16384, 4 * 4096),
+    ("acc", 32768, 16384),
+    ("c", 49152, C_OBJECT),
+    ("scores", 57344, 8192),
 ]
+CORE_LOCKS = {"a_free": 0, "a_full": 1, "b_free": 2, "b_full": 3, "c_free": 4, "c_full": 5}
 CORE_A_DEPTH, CORE_B_DEPTH = 2, 4
 
 # Locks of a memtile. A side has eight pairs (free, full): one for each part of its memory.
@@ -111,6 +115,6 @@ def static_use(cols: int) -> Dict[Tuple[int, int], TileUse]:
             MEMTILE, 1 + feeds + ROWS, 2 + feeds, static, C_LOCKS + 2 * ROWS, ROWS * C_OBJECT
         )
         for row in range(ROWS):
-            l1 = STACK_BYTES + sum(size for _, size in L1_BUFFERS)
-            use[column, CORE + row] = TileUse(CORE, 2, 1, CORE_A_DEPTH + CORE_B_DEPTH + 1, 6, l1)
+            l1 = STACK_BYTES + sum(size for _, _, size in L1_BUFFERS)
+            use[column, CORE + row] = TileUse(CORE, 2, 1, CORE_A_DEPTH + CORE_B_DEPTH + 1, len(CORE_LOCKS), l1)
     return use

@@ -129,12 +129,30 @@ class Program:
             words += entry(DRAINS + d.column, d.tap, 1)
         return words
 
+    def by_channel(self) -> "Program":
+        """The same launch with its entries in the order of their channels; the order between channels is free."""
+        segments = sorted(self.segments, key=lambda s: (s.side, s.number))
+        drains = sorted(self.drains, key=lambda d: d.column)
+        return Program(self.columns, self.rows, segments, drains, self.tiles, self.takes)
+
+    def key(self) -> str:
+        """Names what a launch does: a hash of the words, little-endian, of the program by channel."""
+        return fingerprint(b"".join(word.to_bytes(4, "little") for word in self.by_channel().words()))
+
     def json_lines(self) -> Iterator[str]:
         yield json.dumps({"columns": self.columns, "rows": self.rows})
         for s in self.segments:
             yield json.dumps({"segment": f"{s.side}{s.number}", **described(s.tap), "replay": s.replay})
         for d in self.drains:
             yield json.dumps({"drain": d.column, **described(d.tap)})
+
+
+def fingerprint(data: bytes) -> str:
+    """FNV-1a of 128 bits, as `npu-backend/src/kernel/fingerprint.rs` has it: 32 hexadecimal digits."""
+    value = 0x6C62272E07BB014262B821756295C58D
+    for byte in data:
+        value = (value ^ byte) * 0x0000000001000000000000000000013B & (1 << 128) - 1
+    return f"{value:032x}"
 
 
 def entry(channel: int, tap: Tap, replay: int) -> List[int]:

@@ -7,7 +7,8 @@ Run as a command it lists the launches as `name<TAB>arguments of taps.py`.
 import argparse
 import sys
 from dataclasses import dataclass, replace
-from typing import Dict, Iterator, List, Tuple, Union
+from functools import lru_cache
+from typing import Dict, Iterator, List, Sequence, Tuple, Union
 
 import taps
 from program import Program, Unplannable, pad
@@ -59,10 +60,11 @@ def launches(model: Model, cols: int, dtype: str) -> Iterator[Tuple[str, Launch]
         yield "conv1", Gemm(2 * FRAMES, 3 * model.mels, d, **g, a_stride=2 * model.mels)
         yield "conv2", Gemm(FRAMES, 3 * wide, d, **g, a_stride=2 * 2 * wide)
     yield "qkv", Gemm(FRAMES, d, 3 * d, **g, **after(2 * wide))
-    yield "attention", Attention(FRAMES, model.heads, cols, stride=qkv_row, k_offset=2 * d, v_offset=4 * d)
-    yield "out", Gemm(FRAMES, d, d, **g, residual=True, **after(attention_row))
+    if dtype == "bf16":
+        yield "attention", Attention(FRAMES, model.heads, cols, stride=qkv_row, k_offset=2 * d, v_offset=4 * d)
+    yield "out", Gemm(FRAMES, d, d, **g, residual=dtype == "bf16", **after(attention_row))
     yield "fc1", Gemm(FRAMES, d, 4 * d, **g, **after(2 * wide))
-    yield "fc2", Gemm(FRAMES, 4 * d, d, **g, residual=True, **after(2 * pad(4 * d, granule)))
+    yield "fc2", Gemm(FRAMES, 4 * d, d, **g, residual=dtype == "bf16", **after(2 * pad(4 * d, granule)))
 
 
 def ddr_bytes(program: Program) -> int:
@@ -70,6 +72,7 @@ def ddr_bytes(program: Program) -> int:
     return sum(s.tap.bytes() for s in program.segments) + sum(d.tap.bytes() for d in program.drains)
 
 
+@lru_cache(maxsize=None)
 def orders(g: Gemm) -> List[Tuple[int, Gemm]]:
     """The orders that memtiles can hold, with their DDR bytes, the least first."""
     fitting = []
@@ -88,19 +91,27 @@ def program_of(launch: Launch) -> Program:
     return taps.gemm(launch) if isinstance(launch, Gemm) else taps.attention(launch)
 
 
-def catalogue(cols: int) -> Iterator[Tuple[str, Launch]]:
-    """All launches to build for an array of `cols` columns, each in every order that fits; one that moves
-    what another moves is left out. Names are unique."""
+def catalogue(cols: int, models: Sequence[str] = tuple(MODELS)) -> Iterator[Tuple[str, Launch]]:
+    """All launches to build for an array of `cols` columns, each in every order that fits; names are unique.
+
+    A launch that moves what one before it moves is left out: tiny's padded stem is base's.
+    """
     seen = set()
-    for name, model in MODELS.items():
+    for name in models:
         for dtype in ("bf16", "i8"):
-            for what, launch in launches(model, cols, dtype):
-                choices = [(f"{dtype}-{g.order}", g) for _, g in orders(launch)] if isinstance(launch, Gemm) else [("bf16", launch)]
-                for kind, choice in choices:
-                    words = tuple(program_of(choice).words())
+            for what, launch in launches(MODELS[name], cols, dtype):
+                for kind, choice in choices(launch, dtype):
+                    words = tuple(program_of(choice).by_channel().words())
                     if words not in seen:
                         seen.add(words)
                         yield f"{name}-{what}-{kind}", choice
+
+
+def choices(launch: Launch, dtype: str) -> List[Tuple[str, Launch]]:
+    """The launch in every order that it can have, with the order's name."""
+    if isinstance(launch, Attention):
+        return [(dtype, launch)]
+    return [(f"{dtype}-{g.order}", g) for _, g in orders(launch)]
 
 
 def options(launch: Launch) -> str:
@@ -120,7 +131,9 @@ def options(launch: Launch) -> str:
 def main(argv: List[str]) -> int:
     parser = argparse.ArgumentParser(description="List the launches to build.")
     parser.add_argument("--cols", type=int, choices=(4, 8), required=True)
-    for name, launch in catalogue(parser.parse_args(argv).cols):
+    parser.add_argument("--models", nargs="*", choices=tuple(MODELS), help="these only")
+    arguments = parser.parse_args(argv)
+    for name, launch in catalogue(arguments.cols, arguments.models or tuple(MODELS)):
         print(f"{name}\t{options(launch)}")
     return 0
 
