@@ -99,6 +99,35 @@ fn models_lists_and_installs() {
 }
 
 #[test]
+fn doctor_ends_as_a_transcription_would() {
+    let home = tempfile::tempdir().unwrap();
+    // The bundled model lies above the built command, and the processor is there.
+    let well = run(home.path(), &["doctor"]);
+    check(&well, 0, &[]);
+    let text = String::from_utf8(well.stdout).unwrap();
+    let names: Vec<&str> = text.lines().filter(|line| !line.starts_with("  ")).collect();
+    assert!(names[0].starts_with("ok           processor   "), "{text}");
+    assert!(text.contains("ok           model       "), "{text}");
+    assert!(text.contains("\n--device auto, here the cpu: all that it needs works"), "{text}");
+
+    let json = run(home.path(), &["doctor", "--json", "--device", "npu"]);
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(report["checks"].as_array().unwrap().len(), 13);
+    assert_eq!((&report["uses"], &report["exit_code"]), (&"npu".into(), &4.into()));
+    check(&json, 4, &[]);
+
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        fs::write(home.path().join(file), "nonsense").unwrap();
+    }
+    let damaged = run(home.path(), &["doctor", "--model-dir", "."]);
+    check(&damaged, 3, &[]);
+    let text = String::from_utf8(damaged.stdout).unwrap();
+    assert!(text.contains("problem      model       ") && text.contains("config.json"), "{text}");
+    assert!(text.ends_with("cannot be used; see model\n"), "{text}");
+    check(&run(home.path(), &["doctor", "--device", "abacus"]), 2, &["auto, cpu, npu and emulator"]);
+}
+
+#[test]
 fn completions_know_the_options() {
     let home = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
@@ -113,7 +142,7 @@ fn completions_know_the_options() {
 fn a_closed_pipe_is_quiet() {
     use std::process::{Command as Plain, Stdio};
     let exe = assert_cmd::cargo::cargo_bin("transcribe");
-    for args in [&["models"][..], &["completions", "bash"], &["--help"]] {
+    for args in [&["models"][..], &["doctor"], &["completions", "bash"], &["--help"]] {
         let mut child = Plain::new(&exe)
             .args(args)
             .env("HF_HUB_OFFLINE", "1")

@@ -43,6 +43,8 @@ pub enum Command {
     Encode(EncodeArgs),
     /// List the models on this machine and the names that can be given to --model
     Models(ModelsArgs),
+    /// Check this machine: processor, NPU with its driver and libraries, model; and say what to do
+    Doctor(DoctorArgs),
     /// Write a completion script for a shell to standard output
     Completions {
         /// The shell
@@ -138,6 +140,22 @@ pub struct EncodeArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would take the words for help")]
     pub model: ModelArgs,
+}
+
+/// `transcribe doctor`
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// The device that the exit code speaks of: auto, cpu, npu or emulator
+    ///
+    /// 0 if everything that it needs works, 3 if the bundled model is missing or damaged, 4 if the device cannot be used.
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = DeviceParser, hide_possible_values = true)]
+    pub device: Device,
+    /// Write JSON: {device, uses, exit_code, checks: [{name, status, finding, fix, needed_by}]}
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take the words for help")]
+    pub places: PlaceArgs,
 }
 
 /// `transcribe models …`

@@ -49,6 +49,7 @@ Exit codes:
   3    the model is missing, damaged or cannot be downloaded
   4    the requested device is not available
   130  stopped with Ctrl-C (finished files are kept; a second Ctrl-C stops at once)
+`transcribe doctor` ends with 0, or with the 3 or 4 that a transcription would end with.
 
 Environment:
   TRANSCRIBE_MODEL_DIR               as --model-dir

@@ -70,7 +70,7 @@ impl Input {
 
 fn hint_for_missing(path: &Path) -> &'static str {
     let text = path.to_string_lossy();
-    if ["encode", "models", "completions"].contains(&&*text) {
+    if ["encode", "models", "doctor", "completions"].contains(&&*text) {
         "if you mean the subcommand of that name, put it first, before all options"
     } else if text.contains("://") {
         "addresses are not read: download the file first"

@@ -10,6 +10,7 @@
 pub mod args;
 mod argv;
 pub mod decode_args;
+mod doctor;
 pub mod encode;
 pub mod engine;
 pub mod exit;
@@ -84,6 +85,7 @@ fn dispatch(cli: Cli) -> Exit {
             clap_complete::generate(shell, &mut Cli::command(), "transcribe", &mut script);
             out.write_all(&script).or_else(models::forgive).map_or_else(fail, |()| Exit::Done)
         }
+        Some(Command::Doctor(args)) => doctor::doctor(&args, &mut out).unwrap_or_else(fail),
         Some(Command::Models(args)) => models::models(&args, &mut out).map_or_else(fail, |()| Exit::Done),
         Some(Command::Encode(args)) => {
             let show = Show { text: Text::Nothing, notes: false, quiet: args.quiet };
