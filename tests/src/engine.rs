@@ -34,13 +34,21 @@ impl Accelerator {
 /// # Errors
 /// If it cannot be read.
 pub fn load_model(accelerator: Accelerator) -> Result<Model> {
-    let folder = repository().join("models/whisper-base-int8");
-    let files = model::folder::open(&folder, "bundled", ModelSource::Bundled)?;
     let device = match accelerator {
         Accelerator::Candle => Device::Candle,
         Accelerator::Cpu => Device::Cpu,
     };
-    model::open(&files, &OpenOptions { precision: Precision::F32, device, ..OpenOptions::default() })
+    load_model_with(&OpenOptions { precision: Precision::F32, device, ..OpenOptions::default() })
+}
+
+/// Opens the bundled model.
+///
+/// # Errors
+/// If it cannot be read, or the device is not there.
+pub fn load_model_with(options: &OpenOptions) -> Result<Model> {
+    let folder = repository().join("models/whisper-base-int8");
+    let files = model::folder::open(&folder, "bundled", ModelSource::Bundled)?;
+    model::open(&files, options)
 }
 
 /// Every sub-layer's output by OpenAI's module names (`encoder.blocks.0.attn.query`), `[frames, channels]` each; the

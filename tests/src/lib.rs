@@ -10,6 +10,7 @@ pub mod close;
 pub mod compare;
 pub mod engine;
 pub mod golden;
+pub mod likeness;
 pub mod mel_reference;
 pub mod random_checkpoint;
 pub mod suite;

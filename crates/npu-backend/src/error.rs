@@ -78,7 +78,7 @@ pub enum Error {
         len_bytes: usize,
     },
     /// A buffer or context that an unfinished ticket still uses.
-    #[error("{what} is in use until {ticket:?} has finished")]
+    #[error("{what} is in use until {ticket:?} has finished: wait for it first")]
     Busy {
         /// The buffer or context.
         what: String,
@@ -120,6 +120,26 @@ pub enum Error {
         got_role: BufferRole,
         /// Length of the buffer, bytes.
         got_len: usize,
+    },
+    /// A problem that no kernel can take.
+    #[error("no kernel takes this shape: {why}")]
+    Shape {
+        /// What does not fit.
+        why: String,
+    },
+    /// A launch binds one buffer twice and writes it: its own reads and writes would race.
+    #[error(
+        "launch {index}: arguments {first} and {second} are both {buffer:?}, and the kernel writes one of them"
+    )]
+    ArgumentAlias {
+        /// Number of the launch in its batch.
+        index: usize,
+        /// The buffer.
+        buffer: BufferId,
+        /// Number of the argument that binds it first.
+        first: usize,
+        /// Number of the argument that binds it again.
+        second: usize,
     },
     /// A launch failed after it was submitted; told at the wait for its ticket.
     #[error("launch {index} of {ticket:?} ({kernel:?}) ended as {state:?}: {why}")]

@@ -15,22 +15,24 @@
 //! | fence, run handle | [`Ticket`] | what to wait on |
 //! | `ert_cmd_state` | [`CommandState`] | how far a command has come |
 //!
-//! # What is not here yet
+//! # Devices
 //!
-//! No device. [`open()`] says so instead of pretending: asking for one by name is an error with its reason, and
-//! [`Choice::Auto`] finds none. The trait comes first because the scheduler above it and the devices below it are
-//! written against it.
+//! [`emulator::Emulator`] models an NPU at the level of launches. It must be asked for by name: [`Choice::Auto`] never
+//! opens it. Hardware through XRT is not in this build; [`open()`] says so instead of pretending.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod device;
+pub mod emulator;
 mod error;
 pub mod kernel;
 pub mod open;
+pub mod ops;
+pub mod schedule;
 
 pub use device::{
-    Arch, ArgumentSpec, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo,
-    KernelEntry, KernelId, KernelImage, Launch, Ticket,
+    Arch, ArgumentSpec, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Counters, Device,
+    DeviceInfo, KernelEntry, KernelId, KernelImage, Launch, Modelled, Progress, Ticket,
 };
 pub use error::{Error, Result};
-pub use open::{Choice, open};
+pub use open::{Choice, open, open_engine};

@@ -1,7 +1,9 @@
-//! Which device to open. The one file that will know every implementor of [`Device`].
+//! Which device to open. The one file that knows every implementor of [`Device`].
 
 use std::fmt;
 
+use crate::emulator::Emulator;
+use crate::ops::{Engine, ModelledImages};
 use crate::{Device, Error, Result};
 
 /// A wish for a device.
@@ -36,18 +38,34 @@ impl fmt::Display for Choice {
 
 /// Opens the device of `choice`; `None` only for [`Choice::Auto`] on a machine without one.
 ///
+/// The emulator opened so models XDNA 1 with fast arithmetic; [`Emulator::builder`] has the rest.
+///
 /// # Errors
-/// [`Error::Unavailable`] if a device asked for by name cannot be opened. In this build that is always so: no
-/// implementor of [`Device`] is compiled in yet.
+/// [`Error::Unavailable`] if a device asked for by name cannot be opened. Hardware never can in this build.
 pub fn open(choice: Choice) -> Result<Option<Box<dyn Device>>> {
     match choice {
         Choice::Auto => Ok(None),
-        Choice::Xrt | Choice::Emulator => Err(Error::Unavailable {
+        Choice::Emulator => Ok(Some(Box::new(Emulator::builder().open()?))),
+        Choice::Xrt => Err(Error::Unavailable {
             device: choice.name(),
-            why: "no NPU device is compiled into this build".into(),
+            why: "hardware devices are not compiled into this build".into(),
             hint: "run on the CPU instead (`--device cpu`, or `Choice::Auto`)".into(),
         }),
     }
+}
+
+/// Opens the device of `choice` with the overlay that serves every operation; never the emulator for
+/// [`Choice::Auto`].
+///
+/// # Errors
+/// As [`open`]; [`Error::Unavailable`] for [`Choice::Auto`] on a machine without a device.
+pub fn open_engine(choice: Choice) -> Result<Engine> {
+    let device = open(choice)?.ok_or_else(|| Error::Unavailable {
+        device: choice.name(),
+        why: "this machine has no device that this build can drive".into(),
+        hint: "run on the CPU instead (`--device cpu`)".into(),
+    })?;
+    Engine::new(device, Box::new(ModelledImages))
 }
 
 #[cfg(test)]
@@ -61,13 +79,22 @@ mod tests {
     }
 
     #[test]
+    fn the_emulator_opens_by_its_name_and_says_that_it_is_modelled() {
+        match open(Choice::Emulator) {
+            Ok(Some(device)) => assert!(device.info().modelled && device.info().cores() == 16),
+            // It compiles the kernels' C++ when it opens.
+            Err(Error::Unavailable { why, .. }) => assert!(why.contains("compiler"), "{why}"),
+            Ok(None) => panic!("no device, though it was asked for by name"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
     fn a_device_asked_for_by_name_is_an_error_with_reason_and_remedy() {
-        for choice in [Choice::Xrt, Choice::Emulator] {
-            let Err(error) = open(choice) else { panic!("{choice} must not open") };
-            let text = error.to_string();
-            for part in [choice.name(), "no NPU device is compiled into this build", "--device cpu"] {
-                assert!(text.contains(part), "`{text}` lacks `{part}`");
-            }
+        let Err(error) = open(Choice::Xrt) else { panic!("there is no hardware device to open") };
+        let text = error.to_string();
+        for part in ["xrt", "not compiled into this build", "--device cpu"] {
+            assert!(text.contains(part), "`{text}` lacks `{part}`");
         }
     }
 }

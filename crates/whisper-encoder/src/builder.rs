@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use cpu_backend::{Context, Level, Storage};
 
-use crate::accelerator::{Accelerator, CandleAccelerator, CpuAccelerator};
+use crate::accelerator::{
+    Accelerator, CandleAccelerator, CpuAccelerator, NpuAccelerator, NpuOptions, NpuPrecision,
+};
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Result, WhisperEncoder};
 
@@ -100,7 +102,12 @@ pub struct EncoderBuilder {
     context: Option<Context>,
     threads: Option<usize>,
     pool: Option<Arc<rayon::ThreadPool>>,
+    npu: NpuOptions,
+    engine: Option<OpenEngine>,
 }
+
+/// Opens a device for the NPU accelerator.
+type OpenEngine = Arc<dyn Fn() -> npu_backend::Result<npu_backend::ops::Engine> + Send + Sync>;
 
 impl EncoderBuilder {
     /// The model: a folder in the hub's layout, or a `.safetensors` file with `config.json` beside it.
@@ -135,6 +142,24 @@ impl EncoderBuilder {
     #[must_use]
     pub fn thread_pool(mut self, pool: Arc<rayon::ThreadPool>) -> Self {
         self.pool = Some(pool);
+        self
+    }
+
+    /// How an NPU is used: whether falling back is allowed, how often it is checked. Its types follow
+    /// [`Self::precision`].
+    #[must_use]
+    pub fn npu_options(mut self, options: NpuOptions) -> Self {
+        self.npu = options;
+        self
+    }
+
+    /// Opens the NPU by `open` instead of the usual way: a device with its own settings, as tests want.
+    #[must_use]
+    pub fn npu_engine(
+        mut self,
+        open: impl Fn() -> npu_backend::Result<npu_backend::ops::Engine> + Send + Sync + 'static,
+    ) -> Self {
+        self.engine = Some(Arc::new(open));
         self
     }
 
@@ -177,9 +202,36 @@ impl EncoderBuilder {
                 let context = precision.within(self.cpu_context()?);
                 Ok(Box::new(CpuAccelerator::new(context, precision.storage())))
             }
-            Device::Npu => Err(unavailable("npu", npu_backend::Choice::Xrt)),
-            Device::Emulator => Err(unavailable("emulator", npu_backend::Choice::Emulator)),
+            Device::Npu => self.npu_accelerator("npu", npu_backend::Choice::Xrt),
+            Device::Emulator => self.npu_accelerator("emulator", npu_backend::Choice::Emulator),
         }
+    }
+
+    fn npu_accelerator(self, name: &str, choice: npu_backend::Choice) -> Result<Box<dyn Accelerator>> {
+        let precision = match self.precision {
+            Precision::Auto | Precision::Bf16 => NpuPrecision::Bf16,
+            Precision::Int8 => NpuPrecision::Int8,
+            Precision::F32 => {
+                return Err(Error::Options(format!("the {name} device multiplies bf16 or int8, not f32")));
+            }
+        };
+        let refused = |error: npu_backend::Error| Error::Device {
+            device: name.to_owned(),
+            reason: match error {
+                // Its advice is for callers of npu-backend; ours stands with our own callers.
+                npu_backend::Error::Unavailable { why, .. } => why,
+                error => error.to_string(),
+            },
+        };
+        let options = NpuOptions { precision, ..self.npu };
+        let engine = match self.engine.clone() {
+            Some(open) => open(),
+            None => npu_backend::open_engine(choice),
+        };
+        let engine = engine.map_err(refused)?;
+        // What falls back is computed as precisely as the CPU can.
+        let cpu = CpuAccelerator::new(Precision::F32.within(self.cpu_context()?), Storage::F32);
+        Ok(Box::new(NpuAccelerator::new(engine, cpu, options)))
     }
 
     fn cpu_context(self) -> Result<Context> {
@@ -194,16 +246,4 @@ impl EncoderBuilder {
             _ => Err(Error::Options("give one of context, thread_pool and threads".into())),
         }
     }
-}
-
-/// Why the NPU or the emulator cannot be used.
-fn unavailable(device: &str, choice: npu_backend::Choice) -> Error {
-    let reason = match npu_backend::open(choice) {
-        // Its advice is for callers of npu-backend; ours stands with our own callers.
-        Err(npu_backend::Error::Unavailable { why, .. }) => why,
-        Err(error) => error.to_string(),
-        // A device would need its accelerator, which this build does not have either.
-        Ok(_) => "this build has no accelerator for it".into(),
-    };
-    Error::Device { device: device.into(), reason }
 }

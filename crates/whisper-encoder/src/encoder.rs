@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::accelerator::Accelerator;
+use crate::accelerator::{Accelerator, Receipt};
 use crate::builder::EncoderBuilder;
 use crate::checkpoint::Checkpoint;
 use crate::layers::block::Block;
@@ -57,6 +57,12 @@ impl WhisperEncoder {
         self.0.accelerator.name()
     }
 
+    /// What ran where since the encoder was made, if its accelerator keeps an account.
+    #[must_use]
+    pub fn receipt(&self) -> Option<Receipt> {
+        self.0.accelerator.receipt()
+    }
+
     /// Encodes one window.
     ///
     /// # Errors
@@ -101,6 +107,10 @@ impl Network {
         for block in &self.blocks {
             cancel.check()?;
             x = block.forward(accelerator, &x, probe)?;
+        }
+        if accelerator.suspects_window() {
+            // It computes elsewhere from now on, so this ends.
+            return self.forward(mel, cancel, probe);
         }
         let x = self.ln_post.forward(accelerator, &x)?;
         probe.show(|| "encoder.ln_post".into(), &x)?;

@@ -52,9 +52,27 @@ impl Batch {
     }
 }
 
-/// A submitted batch, to be waited for once.
+/// A submitted batch, to be waited for until it has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
+
+/// What a wait that did not fail has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "the ticket may still be running: results are there after `Done` only"]
+pub enum Progress {
+    /// Every launch of the batch has completed; the ticket has ended.
+    Done,
+    /// The time given to the wait is over, the batch is not. The ticket goes on.
+    Running,
+}
+
+impl Progress {
+    /// Whether the ticket has ended.
+    #[must_use]
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,8 @@
 //! The seam between scheduling and silicon: one trait, its contract, and the plain types that cross it.
 
 mod buffer;
+mod counters;
+pub(crate) mod ids;
 mod image;
 mod info;
 mod launch;
@@ -10,35 +12,52 @@ use std::ops::Range;
 use std::time::Duration;
 
 pub use buffer::{Buffer, BufferId, BufferRole};
+pub use counters::{Counters, Modelled};
 pub use image::{ArgumentSpec, ContextId, KernelEntry, KernelId, KernelImage};
 pub use info::{Arch, DeviceInfo};
-pub use launch::{Batch, Launch, Ticket};
+pub use launch::{Batch, Launch, Progress, Ticket};
 pub use state::CommandState;
 
 use crate::Result;
+
+/// Bytes of a cache line: the unit in which the two copies of a buffer are kept, and mixed up by who forgets to sync.
+pub const LINE_BYTES: usize = 64;
 
 /// One open device: bytes, launches and tickets.
 ///
 /// # Contract
 ///
-/// Every implementor keeps these clauses, and one suite is to test them on each; there is no implementor yet.
+/// Every implementor keeps these clauses; `tests/contract` checks each of them on every device that there is.
 ///
-/// 1. **Two copies.** A buffer has a host copy and a device copy. What the host writes is seen by launches submitted
-///    after a [`push`](Self::push) of that range, and not before; what a launch writes is seen by the host after a
-///    [`pull`](Self::pull) of that range, and not before. Both copies start as zeros.
+/// 1. **Two copies.** A buffer has a host copy and a device copy; both start as zeros. What the host writes is given to
+///    launches by a [`push`](Self::push) of that range before their [`submit`](Self::submit); what a launch writes is
+///    given to the host by a [`pull`](Self::pull) of that range after the ticket has finished. Bytes written on one
+///    side and not given to the other are *unspecified* there: old, new, or neither. Three rules follow from caches,
+///    whose unit is the line: [`LINE_BYTES`] bytes at a multiple of them.
+///    - Host and launches do not write the same line without a push or pull of it in between.
+///    - What the host has written is pushed before a launch writes those lines and before they are pulled, or the
+///      host's lines may overwrite what the launch wrote. That holds for an output buffer that the host has cleared.
+///    - What a launch has written is pulled before the host pushes those lines.
 /// 2. **Order.** Batches of one context finish in the order of submission, and the launches of a batch run in the
-///    order of the batch; each sees what those before it wrote. Nothing is promised between contexts.
-/// 3. **Lifetime.** The buffers and the context of an unfinished ticket stay alive and are left alone:
-///    [`free`](Self::free) takes effect when the ticket has finished, while [`host_mut`](Self::host_mut),
-///    [`push`](Self::push), [`pull`](Self::pull) and [`unload`](Self::unload) answer [`Busy`](crate::Error::Busy).
-///    A buffer that launches only read may be shared by any number of tickets.
-/// 4. **Failure.** What can be checked is refused at [`submit`](Self::submit), before anything runs. What fails
-///    afterwards is told by [`wait`](Self::wait), which names the first failed launch of the batch; the launches after
-///    it did not run, and the contents of the batch's output buffers are unspecified.
-/// 5. **Loss.** After [`DeviceLost`](crate::Error::DeviceLost) every verb but [`info`](Self::info) answers it at once:
-///    nothing hangs.
+///    order of the batch; each sees what those before it wrote, without a push or pull. Nothing is promised between
+///    contexts: a batch that would race with an unfinished one of another context, for a buffer that either writes,
+///    is refused as [`Busy`](crate::Error::Busy).
+/// 3. **Lifetime.** A ticket is unfinished until a [`wait`](Self::wait) has ended it, however long ago the device was
+///    done. Its buffers and its context stay alive and are left alone: [`free`](Self::free) takes effect when the
+///    ticket has finished, while [`host_mut`](Self::host_mut), [`push`](Self::push), [`pull`](Self::pull) and
+///    [`unload`](Self::unload) answer [`Busy`](crate::Error::Busy). A buffer that launches only read may be shared by
+///    any number of tickets. The id of a freed buffer is unknown at once. Streams may be
+///    [added](Self::add_kernel) to a context at any time.
+/// 4. **Failure.** What can be checked is refused at [`submit`](Self::submit), before anything runs and without a
+///    trace. What fails afterwards is told by [`wait`](Self::wait), which names the first failed launch of the batch;
+///    the launches after it did not run, and the contents of the buffers that the batch writes are unspecified. A
+///    device that recovers by a reset fails the other unfinished batches too, of every context, and keeps contexts
+///    and buffers.
+/// 5. **Loss.** After [`DeviceLost`](crate::Error::DeviceLost) every verb but [`info`](Self::info) and
+///    [`counters`](Self::counters) answers it at once: nothing hangs.
 /// 6. **No panic.** No verb panics, whatever its arguments: an id of another device, a range outside its buffer and a
-///    length of zero are errors. Ranges are bytes, half open; an empty range within the buffer does nothing.
+///    length of zero are errors. Ranges are bytes, half open; an empty range within the buffer does nothing, and is
+///    never busy.
 ///
 /// A device is used by one thread at a time (`&mut self`) and may move between threads. Dropping it waits for what is
 /// in flight and releases everything.
@@ -50,8 +69,16 @@ pub trait Device: Send {
     /// ([`ContextId::kernel`]).
     ///
     /// # Errors
-    /// [`WrongArch`](crate::Error::WrongArch), [`Image`](crate::Error::Image), [`NoContext`](crate::Error::NoContext).
+    /// [`WrongArch`](crate::Error::WrongArch), [`Image`](crate::Error::Image), [`NoContext`](crate::Error::NoContext),
+    /// [`Alloc`](crate::Error::Alloc) if its instruction streams find no room.
     fn load(&mut self, image: &KernelImage) -> Result<ContextId>;
+
+    /// Adds an instruction stream to a loaded image: one configuration serves any number of shapes.
+    ///
+    /// # Errors
+    /// [`UnknownContext`](crate::Error::UnknownContext), [`Image`](crate::Error::Image) if the device refuses it,
+    /// [`Alloc`](crate::Error::Alloc) if it finds no room.
+    fn add_kernel(&mut self, context: ContextId, entry: &KernelEntry) -> Result<KernelId>;
 
     /// Gives a context back.
     ///
@@ -68,7 +95,8 @@ pub trait Device: Send {
     /// Frees a buffer, at once or when the last ticket that uses it has finished.
     ///
     /// # Errors
-    /// [`UnknownBuffer`](crate::Error::UnknownBuffer) if it belongs to another device.
+    /// [`UnknownBuffer`](crate::Error::UnknownBuffer) if it belongs to another device; the handle is gone all the same,
+    /// and its own device gives the memory back when it is dropped.
     fn free(&mut self, buffer: Buffer) -> Result<()>;
 
     /// The host copy, all of it.
@@ -99,18 +127,23 @@ pub trait Device: Send {
     ///
     /// # Errors
     /// [`UnknownKernel`](crate::Error::UnknownKernel), [`UnknownBuffer`](crate::Error::UnknownBuffer),
-    /// [`ArgumentCount`](crate::Error::ArgumentCount), [`ArgumentBuffer`](crate::Error::ArgumentBuffer).
+    /// [`ArgumentCount`](crate::Error::ArgumentCount), [`ArgumentBuffer`](crate::Error::ArgumentBuffer),
+    /// [`ArgumentAlias`](crate::Error::ArgumentAlias), [`Busy`](crate::Error::Busy).
     fn submit(&mut self, batch: &Batch) -> Result<Ticket>;
 
     /// Waits for a ticket, at most `timeout` if one is given.
     ///
-    /// [`CommandState::Completed`] ends the ticket; any other state means that only the wait has expired and the
-    /// batch is still under way.
+    /// [`Progress::Done`] ends the ticket: all its launches have completed. [`Progress::Running`] means that only the
+    /// wait has expired: the ticket goes on, its buffers are as busy as before, and it is to be waited for again.
+    /// Giving up on a launch is the driver's business, which has a limit of its own.
     ///
     /// # Errors
     /// [`Launch`](crate::Error::Launch), which ends the ticket too; [`UnknownTicket`](crate::Error::UnknownTicket) for
     /// one that has ended.
-    fn wait(&mut self, ticket: Ticket, timeout: Option<Duration>) -> Result<CommandState>;
+    fn wait(&mut self, ticket: Ticket, timeout: Option<Duration>) -> Result<Progress>;
+
+    /// What was done since the device was opened.
+    fn counters(&self) -> Counters;
 }
 
 #[cfg(test)]
@@ -134,6 +167,7 @@ mod tests {
         plain::<Buffer>();
         plain::<Batch>();
         plain::<Ticket>();
+        plain::<Counters>();
         plain::<KernelImage>();
         plain::<DeviceInfo>();
         plain::<crate::Error>();

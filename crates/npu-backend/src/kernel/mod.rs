@@ -1,5 +1,8 @@
 //! What runs on the array: instruction streams, the manifest, images.
 
+pub(crate) mod fingerprint;
+pub mod image;
+pub mod manifest;
 pub mod stream;
 pub mod tap;
 

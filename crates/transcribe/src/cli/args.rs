@@ -97,6 +97,9 @@ pub struct ModelArgs {
     /// an error (exit code 4), never silently replaced.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = DeviceParser, hide_possible_values = true)]
     pub device: Device,
+    /// Fail if the NPU does not do all of the encoder's products and attention, instead of using the CPU for the rest
+    #[arg(long)]
+    pub require_npu: bool,
     /// Numbers to compute in: f32 is token for token as OpenAI's
     #[arg(long, value_name = "PRECISION", default_value = "auto", value_parser = precisions(), ignore_case = true)]
     pub precision: Precision,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use whisper_encoder::accelerator::Receipt;
 use whisper_encoder::{AudioFeatures, CancelToken, LogMel};
 
 use super::inputs::Input;
@@ -47,6 +48,11 @@ pub trait Engine {
         cancel: &CancelToken,
         listener: &mut Listener<'_>,
     ) -> Result<Transcription>;
+
+    /// What ran where since the model was opened, if its device keeps an account.
+    fn receipt(&self) -> Option<Receipt> {
+        None
+    }
 }
 
 /// Encodes inputs, a window at a time: whoever writes the features need not hold those of a whole file.
@@ -96,7 +102,7 @@ impl<M: SpeechModel> WhisperEngine<M> {
     }
 }
 
-impl<M: SpeechModel> Engine for WhisperEngine<M> {
+impl Engine for WhisperEngine<WhisperModel> {
     fn is_multilingual(&self) -> bool {
         self.model.config().is_multilingual()
     }
@@ -119,6 +125,10 @@ impl<M: SpeechModel> Engine for WhisperEngine<M> {
         pipeline::transcribe(&self.model, &mel, &options, cancel, &mut |event| {
             listener(Happening::Event(event))
         })
+    }
+
+    fn receipt(&self) -> Option<Receipt> {
+        self.model.encoder().receipt()
     }
 }
 

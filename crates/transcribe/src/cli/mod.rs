@@ -17,6 +17,7 @@ pub mod exit;
 pub mod inputs;
 mod models;
 pub mod output_args;
+pub mod receipt;
 pub mod resolve;
 pub mod run;
 pub mod screen;
@@ -31,6 +32,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 use whisper_encoder::CancelToken;
+use whisper_encoder::accelerator::NpuOptions;
 
 use self::args::{Cli, Command, EncodeArgs};
 use self::encode::Origin;
@@ -121,8 +123,12 @@ fn open(
     }
     let files = model::find(request)?;
     screen.note(&format!("model: {} ({}, {})", files.name, files.source.name(), files.folder.display()));
-    let options =
-        OpenOptions { device: machine.device, precision: machine.precision, threads: machine.threads };
+    let options = OpenOptions {
+        device: machine.device,
+        precision: machine.precision,
+        threads: machine.threads,
+        npu: NpuOptions { require: machine.require_npu, ..NpuOptions::default() },
+    };
     let model = model::open(&files, &options)?;
     Ok((files, WhisperEngine { model, graceful }))
 }
@@ -135,7 +141,7 @@ fn encode_one(args: &EncodeArgs, screen: &mut Screen<'_>) -> Result<()> {
     let cancel = CancelToken::new();
     let graceful = signal::watch(&cancel);
     let request = resolve::request(&args.model, args.quiet);
-    let (files, engine) = open(&request, resolve::machine(&args.model), graceful, screen)?;
+    let (files, engine) = open(&request, resolve::machine(&args.model)?, graceful, screen)?;
     encode::encode(&engine, &Origin::of(&files), &input, raw.as_ref(), &args.output, &cancel, screen)
 }
 

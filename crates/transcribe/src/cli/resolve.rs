@@ -10,7 +10,7 @@ use super::settings::{Files, How, Machine, Settings, Show, Text};
 use super::values::Maybe;
 use crate::audio::RawFormat;
 use crate::decoding::DecodingOptions;
-use crate::model::{HubSettings, ModelRequest, Surroundings};
+use crate::model::{Device, HubSettings, ModelRequest, Surroundings};
 use crate::pipeline::TranscribeOptions;
 use crate::writer::{Format, WriterOptions};
 use crate::{Error, ErrorKind, Result};
@@ -49,7 +49,7 @@ pub fn resolve(args: TranscribeArgs) -> Result<Settings> {
     }
     Ok(Settings {
         request: request(&args.model, show.quiet),
-        machine: machine(&args.model),
+        machine: machine(&args.model)?,
         jobs: inputs::plan(&args.audio, files.as_ref())?,
         raw: raw(args.raw.as_deref())?,
         how: how(args.decode, args.prompt, args.words)?,
@@ -81,13 +81,27 @@ pub fn places(args: &PlaceArgs) -> (Surroundings, HubSettings) {
 }
 
 /// What to open the model on.
-#[must_use]
-pub fn machine(args: &ModelArgs) -> Machine {
-    Machine {
-        device: args.device,
+///
+/// # Errors
+/// [`ErrorKind::Usage`] if an NPU is required on another device.
+pub fn machine(args: &ModelArgs) -> Result<Machine> {
+    let device = match (args.require_npu, args.device) {
+        (false, device) | (true, device @ (Device::Npu | Device::Emulator)) => device,
+        (true, Device::Auto) => Device::Npu,
+        (true, device) => {
+            return Err(usage(
+                "cannot require an NPU",
+                format!("--device {} is none", device.name()),
+                "leave out --device or --require-npu",
+            ));
+        }
+    };
+    Ok(Machine {
+        device,
         precision: args.precision,
         threads: Some(args.threads).filter(|threads| *threads > 0),
-    }
+        require_npu: args.require_npu,
+    })
 }
 
 /// The format of headerless input.

@@ -1,16 +1,18 @@
 //! The batch: every input through the engine, its text to where it belongs, and an exit code at the end.
 
+use serde_json::Value;
 use whisper_encoder::CancelToken;
 
 use super::engine::{Engine, Happening};
 use super::exit::Exit;
 use super::inputs::{self, Job};
+use super::receipt;
 use super::screen::Screen;
 use super::settings::{How, Settings};
 use super::values::language_title;
 use crate::decoding::Task;
 use crate::pipeline::Event;
-use crate::writer::write_atomically;
+use crate::writer::{Format, JsonWriter, Writer, write_atomically};
 use crate::{Error, ErrorKind, Result, Transcription};
 
 /// Transcribes all jobs. `open` is called once, when there is at least one input that can be read.
@@ -169,6 +171,7 @@ fn one<E: Engine>(
             cancel.cancel();
         }
     };
+    let before = engine.receipt();
     let result = engine.transcribe(&job.input, settings.raw.as_ref(), how, cancel, &mut listener);
     screen.end();
     let transcription = match result {
@@ -176,7 +179,18 @@ fn one<E: Engine>(
         Err(error) if error.kind() == ErrorKind::Cancelled && stop && screen.out_closed() => return Ok(()),
         other => other?,
     };
-    deliver(job, settings, &transcription, screen)
+    let spent = before.zip(engine.receipt()).map(|(before, after)| after.since(&before));
+    if let Some(spent) = &spent {
+        receipt::lines(spent, receipt::cpu_seconds()).iter().for_each(|line| screen.note(line));
+        if !spent.fallbacks.is_empty() {
+            screen.warn(&format!(
+                "{name}: parts of the encoder ran on the CPU instead of {} (--verbose True tells which)",
+                spent.device
+            ));
+        }
+    }
+    let run = spent.map(|spent| receipt::value(&spent, receipt::cpu_seconds()));
+    deliver(job, settings, &transcription, run, screen)
 }
 
 /// Writes the files of one input.
@@ -184,12 +198,20 @@ fn deliver(
     job: &Job,
     settings: &Settings,
     transcription: &Transcription,
+    run: Option<Value>,
     screen: &mut Screen<'_>,
 ) -> Result<()> {
     let options = &settings.subtitles;
-    screen.document(transcription, options);
+    // A run on the CPU has no receipt, so that its json is OpenAI's to the byte.
+    let writer = |format: Format| -> Box<dyn Writer> {
+        match &run {
+            Some(run) if format == Format::Json => Box::new(JsonWriter::with_run(run.clone())),
+            _ => format.writer(),
+        }
+    };
+    screen.document(transcription, options, &writer);
     for (format, path) in &job.outputs {
-        write_atomically(path, |out| format.writer().write(transcription, options, out))?;
+        write_atomically(path, |out| writer(*format).write(transcription, options, out))?;
     }
     if !job.outputs.is_empty() {
         let names: Vec<String> = job.outputs.iter().map(|(_, path)| path.display().to_string()).collect();

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::settings::{Show, Text};
 use crate::tokenizer::whitespace::strip;
-use crate::writer::{Writer, WriterOptions, format_timestamp};
+use crate::writer::{Format, Writer, WriterOptions, format_timestamp};
 use crate::{Error, Segment, Transcription};
 
 /// Both streams. Broken pipes are remembered, not reported: the reader has what it wanted.
@@ -66,11 +66,15 @@ impl<'a> Screen<'a> {
     }
 
     /// A finished transcription, if standard output takes whole documents.
-    pub fn document(&mut self, transcription: &Transcription, options: &WriterOptions) {
+    pub fn document(
+        &mut self,
+        transcription: &Transcription,
+        options: &WriterOptions,
+        writer: &dyn Fn(Format) -> Box<dyn Writer>,
+    ) {
         if let Text::Document(format) = self.show.text {
             let mut text = Vec::new();
-            let writer: Box<dyn Writer> = format.writer();
-            if writer.write(transcription, options, &mut text).is_ok() {
+            if writer(format).write(transcription, options, &mut text).is_ok() {
                 self.print_bytes(&text);
             }
         }

@@ -40,6 +40,8 @@ pub struct Machine {
     pub precision: Precision,
     /// Threads; `None` is one per core.
     pub threads: Option<usize>,
+    /// Whether whatever an NPU does not do is an error.
+    pub require_npu: bool,
 }
 
 /// How to decode each file.

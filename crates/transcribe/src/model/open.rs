@@ -1,6 +1,7 @@
 //! From a model's files to a model that works: encoder, text decoder, tokenizer.
 
 use cpu_backend::{Context, Level};
+use whisper_encoder::accelerator::NpuOptions;
 use whisper_encoder::{
     AudioFeatures, CancelToken, Checkpoint, Config, Device, LogMel, Precision, WhisperEncoder,
 };
@@ -22,6 +23,8 @@ pub struct OpenOptions {
     pub precision: Precision,
     /// Threads on the CPU; all cores unless set.
     pub threads: Option<usize>,
+    /// How an NPU, or its emulator, is used.
+    pub npu: NpuOptions,
 }
 
 /// A Whisper ready to transcribe.
@@ -45,6 +48,7 @@ pub fn open(files: &ModelFiles, options: &OpenOptions) -> Result<WhisperModel> {
     })?;
     let load_encoder = || {
         let builder = WhisperEncoder::builder().device(options.device).precision(options.precision);
+        let builder = builder.npu_options(options.npu);
         builder.context(context.clone()).build_from(&checkpoint)
     };
     let load_decoder = || TextDecoder::load(&checkpoint, context.clone(), options.precision);

@@ -22,6 +22,11 @@ impl CpuAccelerator {
     pub fn new(context: Context, storage: Storage) -> Self {
         Self { context, storage }
     }
+
+    /// Level and threads.
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
 }
 
 impl Accelerator for CpuAccelerator {

@@ -4,6 +4,7 @@
 
 mod candle;
 mod cpu;
+mod npu;
 
 use std::any::Any;
 
@@ -11,6 +12,8 @@ use candle_core::Tensor;
 
 pub use candle::CandleAccelerator;
 pub use cpu::CpuAccelerator;
+pub use npu::{NpuAccelerator, NpuOptions, NpuPrecision, Receipt};
+pub use npu_backend::{Counters, Modelled};
 
 use crate::Result;
 use crate::checkpoint::Weight;
@@ -52,6 +55,25 @@ pub enum Epilogue<'a> {
     Residual(&'a Tensor),
 }
 
+/// The parts of one block, for an accelerator that runs it whole.
+#[derive(Clone, Copy)]
+pub struct BlockParts<'a> {
+    /// Heads of the attention.
+    pub heads: usize,
+    /// γ and β before the attention.
+    pub attn_ln: (&'a Tensor, &'a Tensor),
+    /// Query, key, value.
+    pub project: [&'a Prepared; 3],
+    /// After the attention.
+    pub out: &'a Prepared,
+    /// γ and β before the perceptron.
+    pub mlp_ln: (&'a Tensor, &'a Tensor),
+    /// First layer of the perceptron, before GELU.
+    pub fc1: &'a Prepared,
+    /// Second layer.
+    pub fc2: &'a Prepared,
+}
+
 /// Where the encoder computes. All tensors are f32, contiguous, on candle's CPU device.
 pub trait Accelerator: Send + Sync {
     /// Short name for receipts: `candle`, `cpu`, `npu`.
@@ -74,6 +96,35 @@ pub trait Accelerator: Send + Sync {
     /// # Errors
     /// As [`Self::linear`].
     fn attention(&self, q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor>;
+
+    /// GELU(conv2(GELU(conv1(mel)))) in one piece: `[frames, n_mels]` ▸ `[frames / 2, d_model]`. `None` if the
+    /// accelerator wants it as single products.
+    ///
+    /// # Errors
+    /// As [`Self::linear`].
+    fn stem(&self, _mel: &Tensor, _conv1: &Prepared, _conv2: &Prepared) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// One residual block in one piece, with few ways between host and device: `[frames, d_model]` ▸ the same. `None`
+    /// if the accelerator wants it operation by operation.
+    ///
+    /// # Errors
+    /// As [`Self::linear`].
+    fn block(&self, _x: &Tensor, _parts: &BlockParts<'_>) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// Whether what was computed since this was last asked cannot be trusted, so that the window is encoded again. An
+    /// accelerator that says so computes elsewhere from then on.
+    fn suspects_window(&self) -> bool {
+        false
+    }
+
+    /// What ran where, if the accelerator keeps an account.
+    fn receipt(&self) -> Option<Receipt> {
+        None
+    }
 
     /// Layer norm over the last dimension, ε = 1e-5, in f32: `[frames, d_model]` ▸ the same.
     ///

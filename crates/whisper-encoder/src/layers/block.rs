@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use super::linear::{Bias, Linear};
 use super::norm::LayerNorm;
 use crate::Result;
-use crate::accelerator::{Accelerator, Epilogue};
+use crate::accelerator::{Accelerator, BlockParts, Epilogue};
 use crate::checkpoint::Checkpoint;
 use crate::probe::Probe;
 
@@ -50,6 +50,11 @@ impl Block {
         x: &Tensor,
         probe: &mut Probe<'_, '_>,
     ) -> Result<Tensor> {
+        if !probe.is_watched()
+            && let Some(x) = accelerator.block(x, &self.parts())?
+        {
+            return Ok(x);
+        }
         let name = |part: &'static str| move || format!("encoder.blocks.{}{part}", self.index);
         let h = self.attn_ln.forward(accelerator, x)?;
         probe.show(name(".attn_ln"), &h)?;
@@ -68,5 +73,17 @@ impl Block {
         let x = self.fc2.add_to(accelerator, &hidden, &x, probe, name(".mlp"))?;
         probe.show(name(""), &x)?;
         Ok(x)
+    }
+
+    fn parts(&self) -> BlockParts<'_> {
+        BlockParts {
+            heads: self.heads,
+            attn_ln: self.attn_ln.parts(),
+            project: [&self.query.0, &self.key.0, &self.value.0],
+            out: &self.out.0,
+            mlp_ln: self.mlp_ln.parts(),
+            fc1: &self.fc1.0,
+            fc2: &self.fc2.0,
+        }
     }
 }

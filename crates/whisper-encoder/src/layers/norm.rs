@@ -25,4 +25,9 @@ impl LayerNorm {
     pub(crate) fn forward(&self, accelerator: &dyn Accelerator, x: &Tensor) -> Result<Tensor> {
         accelerator.layer_norm(x, &self.weight, &self.bias)
     }
+
+    /// γ and β.
+    pub(crate) fn parts(&self) -> (&Tensor, &Tensor) {
+        (&self.weight, &self.bias)
+    }
 }

@@ -59,6 +59,11 @@ impl Stem {
             )));
         }
         let mel = Tensor::from_slice(mel.data(), (n_mels, mel.frames()), &Device::Cpu)?.t()?.contiguous()?;
+        if !probe.is_watched()
+            && let Some(x) = accelerator.stem(&mel, &self.conv1, &self.conv2)?
+        {
+            return Ok((x + &self.positions)?);
+        }
         let x = convolve(accelerator, &neighbours(&mel, 1)?, &self.conv1, probe, "encoder.conv1")?;
         let x = convolve(accelerator, &neighbours(&x, 2)?, &self.conv2, probe, "encoder.conv2")?;
         Ok((x + &self.positions)?)

@@ -92,7 +92,12 @@ fn options_reach_their_fields() {
     assert_eq!((options.decoding.seed, options.logprob_threshold), (7, Some(-0.5)));
     assert_eq!(options.hallucination_silence_threshold, Some(2.0));
     assert_eq!((options.prepend_punctuations.as_str(), options.append_punctuations.as_str()), ("-", "."));
-    let want = Machine { device: Device::Emulator, precision: Precision::Bf16, threads: Some(3) };
+    let want = Machine {
+        device: Device::Emulator,
+        precision: Precision::Bf16,
+        threads: Some(3),
+        require_npu: false,
+    };
     assert_eq!(settings.machine, want);
 }
 

@@ -1,0 +1,12 @@
+//! Whole operations on one device: resident weights, matrices in buffers, launches made once and run many times.
+
+mod engine;
+mod images;
+mod modelled;
+pub mod strategies;
+mod weights;
+
+pub use engine::Engine;
+pub use images::{Images, Operation};
+pub use modelled::ModelledImages;
+pub use weights::DeviceWeights;

@@ -1,0 +1,178 @@
+//! The plan of attention: softmax(Q Kᵀ / 8) V for heads of width 64, in one launch, never a matrix of scores in memory.
+//!
+//! A column of cores works on one head at a time; its four cores on 64 queries each. Keys and values stream down the
+//! column in blocks of 32 and are read again for each block of 256 queries.
+
+use super::gemm::{Region, word};
+use super::geometry::{A_L2_ROW_BYTES, B_OBJECT_BYTES, B_ROW_BYTES, C_ROW_BYTES, Grid, TILE_ROWS};
+use super::params::{self, Params};
+use crate::kernel::{Channel, Drain, Program, Segment, Tap};
+use crate::{Error, Result};
+
+/// Launch argument of each operand.
+pub mod argument {
+    /// The buffer that holds queries, keys and values.
+    pub const QKV: u32 = 0;
+    /// The parameter objects: one for columns with work, one for idle ones.
+    pub const PARAMS: u32 = 1;
+    /// Output.
+    pub const OUT: u32 = 2;
+}
+
+/// Number of the operation in the manifest.
+pub const OP: u32 = 5;
+/// Width of a head, of every Whisper model.
+pub const HEAD_DIM: usize = 64;
+/// Keys of one B object.
+pub const KEYS_PER_STEP: usize = 32;
+
+/// One attention: all heads, all queries. Rows hold the heads side by side, 64 bf16 each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttentionProblem {
+    /// Heads.
+    pub heads: usize,
+    /// Queries and keys, without padding.
+    pub frames: usize,
+    /// Queries; [`Self::padded_frames`] rows are read, and columns up to the next [`Grid::panel_columns`].
+    pub q: Region,
+    /// Keys; the same rows are read, and the padding is masked. Starts after `q`'s offset or not, but before `v`'s.
+    pub k: Region,
+    /// Values; the row stride is that of `k`.
+    pub v: Region,
+    /// Output; [`Self::padded_frames`] rows are written.
+    pub out: Region,
+}
+
+impl AttentionProblem {
+    /// Rows, rounded up to what the grid makes at a time.
+    #[must_use]
+    pub fn padded_frames(&self, grid: Grid) -> usize {
+        self.frames.next_multiple_of(grid.block_rows())
+    }
+
+    /// Blocks of keys.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.frames.div_ceil(KEYS_PER_STEP)
+    }
+
+    /// The parameter objects, to be pushed once: `[with work, idle]`.
+    #[must_use]
+    pub fn params(&self, grid: Grid) -> Vec<u8> {
+        let mut objects = vec![0; 2 * B_OBJECT_BYTES];
+        for (object, flags) in objects.chunks_exact_mut(B_OBJECT_BYTES).zip([0, params::IDLE]) {
+            let words = [self.steps(), self.frames, grid.columns]
+                .map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+            let [steps, valid, columns] = words;
+            // 1/√64.
+            let (scale, bias, column_scale) = (0.125, &[][..], &[][..]);
+            Params { op: OP, flags, steps, valid, scale, columns, bias, column_scale }.write(object);
+        }
+        objects
+    }
+}
+
+/// The program of `problem`.
+///
+/// # Errors
+/// [`Error::Shape`] if there is nothing to do, or keys, values and words do not fit.
+pub fn plan(grid: Grid, problem: &AttentionProblem) -> Result<Program> {
+    check(problem)?;
+    let mut program = Program { columns: word(grid.columns)?, rows: word(grid.rows)?, ..Program::default() };
+    let blocks = problem.padded_frames(grid) / grid.block_rows();
+    for group in 0..problem.heads.div_ceil(grid.columns) {
+        let first_head = group * grid.columns;
+        for block in 0..blocks {
+            fill_queries(grid, problem, &mut program, first_head, block)?;
+            for column in 0..grid.columns {
+                let head = first_head + column;
+                fill_keys(problem, &mut program, column, head)?;
+                drain(grid, problem, &mut program, column, head, block)?;
+            }
+        }
+    }
+    Ok(program)
+}
+
+fn check(problem: &AttentionProblem) -> Result<()> {
+    let unfit = |why: String| Err(Error::Shape { why });
+    if problem.heads == 0 || problem.frames == 0 {
+        return unfit(format!("attention of {} heads over {} frames", problem.heads, problem.frames));
+    }
+    if problem.k.row_stride_bytes != problem.v.row_stride_bytes
+        || problem.v.offset_bytes < problem.k.offset_bytes
+    {
+        return unfit("values must follow the keys at the same row stride".into());
+    }
+    Ok(())
+}
+
+/// Queries of a group of heads: each core row's 64 rows, all heads of the group side by side.
+fn fill_queries(
+    grid: Grid,
+    problem: &AttentionProblem,
+    program: &mut Program,
+    first_head: usize,
+    block: usize,
+) -> Result<()> {
+    let (q, group_bytes) = (problem.q, grid.columns * C_ROW_BYTES);
+    for row in 0..grid.rows {
+        let first = (block * grid.rows + row) * TILE_ROWS;
+        let tap = Tap::nested(
+            argument::QKV,
+            word(q.offset_bytes + first * q.row_stride_bytes + first_head * C_ROW_BYTES)?,
+            word(A_L2_ROW_BYTES)?,
+            &[
+                (word(group_bytes / A_L2_ROW_BYTES)?, word(A_L2_ROW_BYTES)?),
+                (word(TILE_ROWS)?, word(q.row_stride_bytes)?),
+            ],
+        );
+        program.segments.push(Segment { channel: Channel::A(word(row)?), tap, replay: 1 });
+    }
+    Ok(())
+}
+
+/// Parameters, then block after block of 32 keys and their values.
+fn fill_keys(problem: &AttentionProblem, program: &mut Program, column: usize, head: usize) -> Result<()> {
+    let channel = Channel::B(word(column)?);
+    let idle = head >= problem.heads;
+    let params =
+        Tap::linear(argument::PARAMS, if idle { word(B_OBJECT_BYTES)? } else { 0 }, word(B_OBJECT_BYTES)?);
+    program.segments.push(Segment { channel, tap: params, replay: 1 });
+    // An idle column's data are those of the last head: read, and not used.
+    let head = head.min(problem.heads - 1);
+    let (k, stride) = (problem.k, problem.k.row_stride_bytes);
+    let tap = Tap::nested(
+        argument::QKV,
+        word(k.offset_bytes + head * B_ROW_BYTES)?,
+        word(B_ROW_BYTES)?,
+        &[
+            (word(problem.steps())?, word(KEYS_PER_STEP * stride)?),
+            (2, word(problem.v.offset_bytes - k.offset_bytes)?),
+            (word(KEYS_PER_STEP)?, word(stride)?),
+        ],
+    );
+    program.segments.push(Segment { channel, tap, replay: 1 });
+    Ok(())
+}
+
+/// One head's output; an idle column's goes where the next head would stand, in the padding of the row.
+fn drain(
+    grid: Grid,
+    problem: &AttentionProblem,
+    program: &mut Program,
+    column: usize,
+    head: usize,
+    block: usize,
+) -> Result<()> {
+    let out = problem.out;
+    let first = block * grid.block_rows() * out.row_stride_bytes;
+    let tap = Tap::nested(
+        argument::OUT,
+        word(out.offset_bytes + first + head * C_ROW_BYTES)?,
+        word(C_ROW_BYTES)?,
+        &[(word(grid.block_rows())?, word(out.row_stride_bytes)?)],
+    );
+    program.drains.push(Drain { column: word(column)?, tap });
+    Ok(())
+}

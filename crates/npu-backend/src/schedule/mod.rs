@@ -1,0 +1,21 @@
+//! From shapes to launches: pure plans, packing, and the pieces that keep a device busy. Names no device.
+//!
+//! ```text
+//! GemmProblem ─▶ plan::gemm (loop order ▸ fills, drains) ─▶ Program ─▶ words
+//! weights     ─▶ pack (parameter objects, tiles)          ─▶ bytes of a resident buffer
+//! ```
+
+pub mod attention;
+pub mod gemm;
+pub mod geometry;
+pub mod order;
+pub mod pack;
+pub mod params;
+
+#[cfg(test)]
+mod tests;
+
+pub use attention::AttentionProblem;
+pub use gemm::{GemmKind, GemmProblem, Region};
+pub use geometry::Grid;
+pub use order::LoopOrder;

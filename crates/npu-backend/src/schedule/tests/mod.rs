@@ -1,0 +1,4 @@
+//! Plans and packing, without a device.
+
+mod packing;
+mod plans;

@@ -1,0 +1,111 @@
+//! Every plan writes each byte of its output once, reads what the traffic figure says, and feeds each core in step.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use crate::kernel::{Channel, Program};
+use crate::schedule::geometry::{A_ROW_BYTES, B_OBJECT_BYTES, Grid, TILE_ROWS};
+use crate::schedule::{AttentionProblem, GemmKind, GemmProblem, LoopOrder, Region, attention, gemm, order};
+
+const NPU1: Grid = Grid { columns: 4, rows: 4 };
+const NPU2: Grid = Grid { columns: 8, rows: 4 };
+
+fn problem(grid: Grid, kind: GemmKind, (m, k, n): (usize, usize, usize)) -> GemmProblem {
+    let mut problem =
+        GemmProblem { kind, m, k, n, a: Region::default(), c: Region::default(), residual: None };
+    problem.a.row_stride_bytes = problem.a_row_bytes();
+    problem.c.row_stride_bytes = problem.c_row_bytes(grid);
+    problem
+}
+
+/// Asserts that the drains cover `len_bytes` exactly once.
+fn assert_covered(program: &Program, len_bytes: usize) {
+    let mut written = vec![0u8; len_bytes];
+    for drain in &program.drains {
+        drain.tap.ranges().for_each(|range| written[range].iter_mut().for_each(|count| *count += 1));
+    }
+    assert!(written.iter().all(|&count| count == 1), "a byte of the output is not written exactly once");
+}
+
+/// Bytes that a channel sends to its cores.
+fn sent(program: &Program, channel: Channel) -> usize {
+    let segments = program.segments.iter().filter(|segment| segment.channel == channel);
+    segments.map(|segment| segment.tap.len_bytes() * segment.replay as usize).sum()
+}
+
+#[test]
+fn gemm_plans_cover_their_output_and_move_what_they_say() {
+    let shapes = [(1536, 512, 512), (1500, 512, 2048), (1, 64, 1), (300, 240, 700), (1536, 2048, 512)];
+    let kinds = [GemmKind::Bf16, GemmKind::Int8Int32, GemmKind::Int8Bf16, GemmKind::Int8Int8];
+    let mut planned = 0;
+    for grid in [NPU1, NPU2] {
+        for (shape, kind) in shapes.into_iter().flat_map(|shape| kinds.map(|kind| (shape, kind))) {
+            let problem = problem(grid, kind, shape);
+            for order in LoopOrder::ALL {
+                let Ok(program) = gemm::plan_in(grid, &problem, order) else { continue };
+                planned += 1;
+                assert_covered(&program, problem.c_len_bytes(grid));
+                let read: usize = program.segments.iter().map(|segment| segment.tap.len_bytes()).sum();
+                assert_eq!(read, order::traffic(grid, &problem, order).read_bytes, "{problem:?} {order:?}");
+                // Each core takes `steps` objects of A (and its row scales) and of B (and the parameters) a tile.
+                let tiles = problem.padded_rows(grid) / grid.block_rows() * problem.padded_columns(grid)
+                    / grid.panel_columns();
+                let a = tiles * problem.a_row_bytes() / A_ROW_BYTES * A_ROW_BYTES * TILE_ROWS;
+                for row in 0..u32::try_from(grid.rows).unwrap() {
+                    assert_eq!(sent(&program, Channel::A(row)), a, "{problem:?} {order:?} row {row}");
+                }
+                let b = tiles * (problem.steps() + 1) * B_OBJECT_BYTES;
+                for column in 0..u32::try_from(grid.columns).unwrap() {
+                    assert_eq!(
+                        sent(&program, Channel::B(column)),
+                        b,
+                        "{problem:?} {order:?} column {column}"
+                    );
+                }
+                assert_eq!(Program::decode(&program.encode()).unwrap(), program);
+            }
+        }
+    }
+    assert!(planned > 80, "only {planned} plans fitted");
+}
+
+#[test]
+fn the_order_of_least_traffic_is_chosen() {
+    let best = |shape| order::choose(NPU1, &problem(NPU1, GemmKind::Bf16, shape)).unwrap();
+    // All of A fits the memtiles at d = 512; at K = 2048 only one panel of weights does.
+    assert_eq!(best((1536, 512, 2048)), LoopOrder::BothResident);
+    assert_eq!(best((1536, 2048, 512)), LoopOrder::BResident);
+    let with_residual = GemmProblem {
+        residual: Some(Region { offset_bytes: 0, row_stride_bytes: 4096 }),
+        ..problem(NPU1, GemmKind::Bf16, (1536, 512, 2048))
+    };
+    assert_eq!(order::choose(NPU1, &with_residual).unwrap(), LoopOrder::BResident);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_its_reason() {
+    let long = problem(NPU1, GemmKind::Bf16, (256, 16384, 256));
+    let error = gemm::plan(NPU1, &long).unwrap_err().to_string();
+    assert!(error.contains("K = 16384"), "{error}");
+    for shape in [(0, 1, 1), (1, 0, 1), (1, 1, 0)] {
+        assert!(gemm::plan(NPU1, &problem(NPU1, GemmKind::Bf16, shape)).is_err(), "{shape:?}");
+    }
+    let mut odd = problem(NPU1, GemmKind::Bf16, (256, 64, 256));
+    odd.a.row_stride_bytes += 2;
+    assert!(gemm::plan(NPU1, &odd).unwrap_err().to_string().contains("4-byte words"));
+}
+
+#[test]
+fn attention_plans_cover_their_output_for_any_number_of_heads() {
+    for (grid, heads, frames) in [(NPU1, 8, 1500usize), (NPU1, 6, 300), (NPU2, 8, 1), (NPU2, 20, 257)] {
+        let columns = heads * 64usize;
+        let stride = columns.next_multiple_of(grid.panel_columns()) * 2;
+        let rows = frames.next_multiple_of(grid.block_rows());
+        let part = |index: usize| Region { offset_bytes: index * rows * stride, row_stride_bytes: stride };
+        let problem = AttentionProblem { heads, frames, q: part(0), k: part(1), v: part(2), out: part(0) };
+        let program = attention::plan(grid, &problem).unwrap();
+        assert_covered(&program, rows * stride);
+        assert!(program.segments.iter().all(|segment| segment.tap.argument != attention::argument::QKV
+            || segment.tap.end_bytes().unwrap() <= 3 * rows * stride));
+        assert_eq!(problem.params(grid).len(), 2 * B_OBJECT_BYTES);
+    }
+}

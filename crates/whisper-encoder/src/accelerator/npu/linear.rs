@@ -1,0 +1,125 @@
+//! A linear layer as the NPU keeps it: the checkpoint's numbers, packed for the device when first used there, and for
+//! the CPU when first needed there.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::OnceLock;
+
+use npu_backend::ops::{DeviceWeights, Engine};
+use npu_backend::schedule::pack::{WeightValues, Weights};
+use npu_backend::schedule::{GemmKind, GemmProblem, Region};
+
+use super::super::{Accelerator, CpuAccelerator, Prepared};
+use crate::Result;
+use crate::checkpoint::{Values, Weight};
+
+/// The payload of a [`Prepared`].
+pub(super) struct NpuLinear {
+    /// Unlike any other layer's.
+    pub(super) id: u64,
+    pub(super) weight: Weight,
+    pub(super) bias: Option<Vec<f32>>,
+    cpu: OnceLock<Prepared>,
+}
+
+impl NpuLinear {
+    pub(super) fn new(id: u64, weight: Weight, bias: Option<Vec<f32>>) -> Self {
+        Self { id, weight, bias, cpu: OnceLock::new() }
+    }
+
+    /// Packed for the CPU, for a fallback.
+    pub(super) fn on_cpu(&self, cpu: &CpuAccelerator) -> Result<&Prepared> {
+        if let Some(prepared) = self.cpu.get() {
+            return Ok(prepared);
+        }
+        let prepared = cpu.prepare(&self.weight, self.bias.as_deref())?;
+        Ok(self.cpu.get_or_init(|| prepared))
+    }
+
+    /// Row `n` as f32.
+    pub(super) fn row(&self, n: usize, to: &mut [f32]) {
+        let cols = self.weight.cols();
+        let span = n * cols..(n + 1) * cols;
+        match self.weight.values() {
+            Values::F32(values) => to.copy_from_slice(&values[span]),
+            Values::F16(values) => to.iter_mut().zip(&values[span]).for_each(|(to, v)| *to = v.to_f32()),
+            Values::Bf16(values) => to.iter_mut().zip(&values[span]).for_each(|(to, v)| *to = v.to_f32()),
+            Values::Int8 { data, scale } => {
+                to.iter_mut().zip(&data[span]).for_each(|(to, &v)| *to = f32::from(v) * scale[n]);
+            }
+        }
+    }
+}
+
+/// How a layer is packed: types, GELU, and inputs spread to where a padded convolution output has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Packing {
+    pub(super) kind: GemmKind,
+    pub(super) gelu: bool,
+    /// `(taps, channels, stride)`: channel c of tap t is input `t · stride + c`.
+    pub(super) spread: Option<(usize, usize, usize)>,
+}
+
+impl Packing {
+    pub(super) fn plain(kind: GemmKind, gelu: bool) -> Self {
+        Self { kind, gelu, spread: None }
+    }
+
+    /// Inputs of `layer` with the holes of the spread.
+    pub(super) fn inputs(&self, layer: &NpuLinear) -> usize {
+        self.spread.map_or(layer.weight.cols(), |(taps, channels, stride)| (taps - 1) * stride + channels)
+    }
+}
+
+/// Packed layers on the device.
+#[derive(Default)]
+pub(super) struct Residents(HashMap<(u64, Packing), DeviceWeights>);
+
+impl Residents {
+    /// The weights of `layer` on the device, packed now if they are not there.
+    pub(super) fn get(
+        &mut self,
+        engine: &mut Engine,
+        layer: &NpuLinear,
+        packing: Packing,
+    ) -> npu_backend::Result<&DeviceWeights> {
+        Ok(match self.0.entry((layer.id, packing)) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(free) => free.insert(pack(engine, layer, packing)?),
+        })
+    }
+}
+
+fn pack(engine: &mut Engine, layer: &NpuLinear, packing: Packing) -> npu_backend::Result<DeviceWeights> {
+    let (a, c) = (Region::default(), Region::default());
+    let (n, k) = (layer.weight.rows(), packing.inputs(layer));
+    let problem = GemmProblem { kind: packing.kind, m: 1, k, n, a, c, residual: None };
+    let cols = layer.weight.cols();
+    let place = |input: usize| {
+        packing.spread.map_or(input, |(_, channels, stride)| input / channels * stride + input % channels)
+    };
+    let fill_f32 = |n: usize, to: &mut [f32]| {
+        if packing.spread.is_none() {
+            return layer.row(n, to);
+        }
+        let mut row = vec![0.0; cols];
+        layer.row(n, &mut row);
+        to.fill(0.0);
+        row.iter().enumerate().for_each(|(input, &value)| to[place(input)] = value);
+    };
+    let fill_int8 = |n: usize, to: &mut [i8]| match layer.weight.values() {
+        Values::Int8 { data, scale } => {
+            let row = &data[n * cols..(n + 1) * cols];
+            row.iter().enumerate().for_each(|(input, &value)| to[place(input)] = value);
+            scale[n]
+        }
+        // Not reached: other values are filled as f32.
+        _ => 0.0,
+    };
+    let values = match layer.weight.values() {
+        Values::Int8 { .. } => WeightValues::Int8(&fill_int8),
+        _ => WeightValues::F32(&fill_f32),
+    };
+    let bias = layer.bias.as_deref();
+    engine.weights(&problem, &Weights { values, bias, gelu: packing.gelu, output_scale: 1.0 })
+}

@@ -1,0 +1,325 @@
+//! The NPU behind candle tensors: whole blocks as chains of launches, layer norm and the residual sum on the host in
+//! f32, and the CPU for whatever the device will not do, counted and with its reason.
+//!
+//! Why the norm stays on the host: between two chains the host holds 1.5 MB that it must add in f32 anyway, and a launch
+//! costs about as much as the whole norm.
+
+mod buffers;
+mod linear;
+mod receipt;
+mod session;
+mod shadow;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use candle_core::{Device, Tensor};
+use npu_backend::ops::Engine;
+use npu_backend::schedule::GemmKind;
+
+pub use receipt::Receipt;
+
+use self::buffers::BlockDims;
+use self::linear::NpuLinear;
+use self::session::{BlockLayers, Session};
+use self::shadow::Shadow;
+use super::{Accelerator, BlockParts, CpuAccelerator, Epilogue, LAYER_NORM_EPS, Prepared};
+use crate::checkpoint::Weight;
+use crate::config::HEAD_DIM;
+use crate::{Error, Result};
+
+/// Failures in a row after which the device is left alone: each may take the driver's two seconds.
+const PATIENCE: u32 = 3;
+
+/// Types that the device multiplies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NpuPrecision {
+    /// bf16, summed in f32.
+    #[default]
+    Bf16,
+    /// int8 with a scale for each frame and each output where the input comes from a layer norm; bf16 elsewhere, where
+    /// quantising would cost another way through memory.
+    Int8,
+}
+
+/// How the device is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NpuOptions {
+    /// An operation that the device does not do is an error, not a fallback.
+    pub require: bool,
+    /// A tile is recomputed on the CPU every so many chains (two a block); 0 for never.
+    pub shadow_every: u64,
+    /// Types.
+    pub precision: NpuPrecision,
+}
+
+impl Default for NpuOptions {
+    fn default() -> Self {
+        // Two or three checks a window of whisper-base.
+        Self { require: false, shadow_every: 5, precision: NpuPrecision::default() }
+    }
+}
+
+/// Computes on one NPU, or on its emulator.
+pub struct NpuAccelerator {
+    cpu: CpuAccelerator,
+    options: NpuOptions,
+    ids: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    session: Session,
+    receipt: Receipt,
+    /// Why the device is not used any more.
+    quarantine: Option<String>,
+    failures: u32,
+    suspect: bool,
+    /// Rows between host and device, kept for their memory.
+    normed: Vec<f32>,
+}
+
+impl NpuAccelerator {
+    /// An accelerator on `engine`, with `cpu` for what it does not do.
+    #[must_use]
+    pub fn new(engine: Engine, cpu: CpuAccelerator, options: NpuOptions) -> Self {
+        let receipt = Receipt {
+            device: engine.info().name.clone(),
+            modelled: engine.info().modelled,
+            ..Receipt::default()
+        };
+        let session = Session::new(engine, Shadow::new(options.shadow_every));
+        let (quarantine, normed) = (None, Vec::new());
+        let state = State { session, receipt, quarantine, failures: 0, suspect: false, normed };
+        Self { cpu, options, ids: AtomicU64::new(0), state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves counters at worst; the device answers for itself.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The types of products whose input comes from a layer norm.
+    fn kind(&self) -> GemmKind {
+        match self.options.precision {
+            NpuPrecision::Bf16 => GemmKind::Bf16,
+            NpuPrecision::Int8 => GemmKind::Int8Bf16,
+        }
+    }
+
+    /// Runs `work` on the device, `flop` operations of it. `None` if the CPU has to do it.
+    fn attempt(
+        &self,
+        what: &str,
+        flop: f64,
+        state: &mut State,
+        work: impl FnOnce(&mut Session, &mut Vec<f32>) -> npu_backend::Result<()>,
+    ) -> Result<Option<()>> {
+        let refused = match &state.quarantine {
+            Some(reason) => reason.clone(),
+            None => match work(&mut state.session, &mut state.normed) {
+                Ok(()) => match state.session.shadow.mismatch.take() {
+                    None => {
+                        state.failures = 0;
+                        state.receipt.device_flop += flop;
+                        return Ok(Some(()));
+                    }
+                    Some(mismatch) => {
+                        state.suspect = true;
+                        let reason = format!("the shadow check found wrong numbers: {mismatch}");
+                        state.quarantine = Some(reason.clone());
+                        reason
+                    }
+                },
+                Err(error) => {
+                    state.failures += 1;
+                    let lost = matches!(error, npu_backend::Error::DeviceLost { .. });
+                    if lost || state.failures >= PATIENCE {
+                        state.quarantine =
+                            Some(format!("{error} (given up after {} failures)", state.failures));
+                    }
+                    error.to_string()
+                }
+            },
+        };
+        if self.options.require {
+            return Err(Error::Device {
+                device: state.receipt.device.clone(),
+                reason: format!("{what}: {refused}"),
+            });
+        }
+        *state.receipt.fallbacks.entry(format!("{what}: {refused}")).or_insert(0) += 1;
+        state.receipt.cpu_flop += flop;
+        Ok(None)
+    }
+}
+
+impl Accelerator for NpuAccelerator {
+    fn name(&self) -> &'static str {
+        "npu"
+    }
+
+    fn prepare(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
+        if bias.is_some_and(|bias| bias.len() != weight.rows()) {
+            return Err(Error::Shape(format!("the bias does not have {} elements", weight.rows())));
+        }
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let layer = NpuLinear::new(id, weight.clone(), bias.map(<[f32]>::to_vec));
+        Ok(Prepared::new(weight.rows(), weight.cols(), layer))
+    }
+
+    fn linear(&self, x: &Tensor, weight: &Prepared, epilogue: Epilogue<'_>) -> Result<Tensor> {
+        let layer: &NpuLinear = weight.payload()?;
+        let (frames, inputs) = x.dims2()?;
+        if inputs != weight.inputs {
+            return Err(Error::Shape(format!("a layer of {} inputs was given {inputs}", weight.inputs)));
+        }
+        let (rows, mut y) = (values(x)?, vec![0.0; frames * weight.outputs]);
+        let gelu = matches!(epilogue, Epilogue::Gelu);
+        let flop = 2.0 * count(frames * weight.outputs) * count(inputs);
+        let done = self.attempt("linear", flop, &mut self.state(), |session, _| {
+            session.linear(layer, self.kind(), gelu, &rows, &mut y)
+        })?;
+        if done.is_none() {
+            return self.cpu.linear(x, layer.on_cpu(&self.cpu)?, epilogue);
+        }
+        let y = Tensor::from_vec(y, (frames, weight.outputs), &Device::Cpu)?;
+        match epilogue {
+            Epilogue::Residual(residual) => Ok((residual + y)?),
+            Epilogue::None | Epilogue::Gelu => Ok(y),
+        }
+    }
+
+    fn attention(&self, q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
+        let (frames, d_model) = q.dims2()?;
+        if d_model != heads * HEAD_DIM || k.dims() != q.dims() || v.dims() != q.dims() {
+            return Err(Error::Shape(format!(
+                "{heads} heads of {HEAD_DIM} over {:?}, {:?}",
+                q.dims(),
+                k.dims()
+            )));
+        }
+        let (qkv, mut out) = ([values(q)?, values(k)?, values(v)?], vec![0.0; frames * d_model]);
+        let flop = 4.0 * count(frames * frames) * count(d_model);
+        let done = self.attempt("attention", flop, &mut self.state(), |session, _| {
+            session.attention([&qkv[0], &qkv[1], &qkv[2]], heads, &mut out)
+        })?;
+        match done {
+            Some(()) => Ok(Tensor::from_vec(out, (frames, d_model), &Device::Cpu)?),
+            None => self.cpu.attention(q, k, v, heads),
+        }
+    }
+
+    fn layer_norm(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        self.cpu.layer_norm(x, weight, bias)
+    }
+
+    fn stem(&self, mel: &Tensor, conv1: &Prepared, conv2: &Prepared) -> Result<Option<Tensor>> {
+        let (frames, n_mels) = mel.dims2()?;
+        let (first, second): (&NpuLinear, &NpuLinear) = (conv1.payload()?, conv2.payload()?);
+        let (rows, mut out) = (values(mel)?, vec![0.0; frames / 2 * conv2.outputs]);
+        let flop = 2.0 * count(frames * conv1.inputs) * count(conv1.outputs)
+            + count(frames * conv2.inputs) * count(conv2.outputs);
+        let mut state = self.state();
+        state.receipt.windows += 1;
+        let done = self.attempt("stem", flop, &mut state, |session, _| {
+            session.stem(first, second, &rows, n_mels, &mut out)
+        })?;
+        match done {
+            Some(()) => Ok(Some(Tensor::from_vec(out, (frames / 2, conv2.outputs), &Device::Cpu)?)),
+            // The encoder then asks for each convolution as a product, and those may fall back one by one.
+            None => Ok(None),
+        }
+    }
+
+    fn block(&self, x: &Tensor, parts: &BlockParts<'_>) -> Result<Option<Tensor>> {
+        let (frames, d_model) = x.dims2()?;
+        let dims =
+            BlockDims { frames, d_model, ffn: parts.fc1.outputs, heads: parts.heads, kind: self.kind() };
+        let [q, k, v] = parts.project;
+        let layers = BlockLayers {
+            project: [q.payload()?, k.payload()?, v.payload()?],
+            out: parts.out.payload()?,
+            fc1: parts.fc1.payload()?,
+            fc2: parts.fc2.payload()?,
+        };
+        let mut state = self.state();
+        let mut sum = values(x)?;
+
+        let flop =
+            8.0 * count(frames * d_model) * count(d_model) + 4.0 * count(frames * frames) * count(d_model);
+        let (gamma, beta) = (values(parts.attn_ln.0)?, values(parts.attn_ln.1)?);
+        let done = self.attempt("attention block", flop, &mut state, |session, normed| {
+            self.norm(&sum, &gamma, &beta, normed);
+            session.attend(dims, &layers, normed, &mut sum)
+        })?;
+        if done.is_none() {
+            sum = self.attend_on_cpu(x, &layers, parts)?;
+        }
+
+        let flop = 4.0 * count(frames * d_model) * count(parts.fc1.outputs);
+        let (gamma, beta) = (values(parts.mlp_ln.0)?, values(parts.mlp_ln.1)?);
+        let before = if self.options.require { Vec::new() } else { sum.clone() };
+        let done = self.attempt("perceptron", flop, &mut state, |session, normed| {
+            self.norm(&sum, &gamma, &beta, normed);
+            session.feed(dims, &layers, normed, &mut sum)
+        })?;
+        let shape = (frames, d_model);
+        if done.is_none() {
+            let x = Tensor::from_vec(before, shape, &Device::Cpu)?;
+            return self.feed_on_cpu(&x, &layers, parts).map(Some);
+        }
+        Ok(Some(Tensor::from_vec(sum, shape, &Device::Cpu)?))
+    }
+
+    fn suspects_window(&self) -> bool {
+        let mut state = self.state();
+        let suspect = std::mem::take(&mut state.suspect);
+        state.receipt.windows_redone += u64::from(suspect);
+        suspect
+    }
+
+    fn receipt(&self) -> Option<Receipt> {
+        let state = self.state();
+        let mut receipt = state.receipt.clone();
+        receipt.shadow_checks = state.session.shadow.checks;
+        receipt.counters = state.session.engine.device().counters();
+        Some(receipt)
+    }
+}
+
+impl NpuAccelerator {
+    fn norm(&self, x: &[f32], gamma: &[f32], beta: &[f32], normed: &mut Vec<f32>) {
+        normed.resize(x.len(), 0.0);
+        cpu_backend::layer_norm(self.cpu.context(), x, gamma, beta, LAYER_NORM_EPS, normed);
+    }
+
+    fn attend_on_cpu(
+        &self,
+        x: &Tensor,
+        layers: &BlockLayers<'_>,
+        parts: &BlockParts<'_>,
+    ) -> Result<Vec<f32>> {
+        let cpu = &self.cpu;
+        let h = cpu.layer_norm(x, parts.attn_ln.0, parts.attn_ln.1)?;
+        let [q, k, v] = layers.project.map(|layer| cpu.linear(&h, layer.on_cpu(cpu)?, Epilogue::None));
+        let mixed = cpu.attention(&q?, &k?, &v?, parts.heads)?;
+        values(&cpu.linear(&mixed, layers.out.on_cpu(cpu)?, Epilogue::Residual(x))?)
+    }
+
+    fn feed_on_cpu(&self, x: &Tensor, layers: &BlockLayers<'_>, parts: &BlockParts<'_>) -> Result<Tensor> {
+        let cpu = &self.cpu;
+        let h = cpu.layer_norm(x, parts.mlp_ln.0, parts.mlp_ln.1)?;
+        let hidden = cpu.linear(&h, layers.fc1.on_cpu(cpu)?, Epilogue::Gelu)?;
+        cpu.linear(&hidden, layers.fc2.on_cpu(cpu)?, Epilogue::Residual(x))
+    }
+}
+
+fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.flatten_all()?.to_vec1()?)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "sizes of tensors, for a share of work")]
+fn count(size: usize) -> f64 {
+    size as f64
+}

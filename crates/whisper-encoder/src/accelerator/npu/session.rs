@@ -1,0 +1,300 @@
+//! One device at work: buffers, resident weights, batches, and the walk of a block and of the stem through them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use npu_backend::ops::Engine;
+use npu_backend::schedule::pack;
+use npu_backend::schedule::{GemmKind, Region};
+use npu_backend::{Batch, Buffer, BufferRole, Result};
+
+use super::buffers::{BlockBuffers, BlockDims, product};
+use super::linear::{NpuLinear, Packing, Residents};
+use super::shadow::Shadow;
+
+/// The linear layers of a block.
+pub(super) struct BlockLayers<'a> {
+    /// Query, key, value.
+    pub(super) project: [&'a NpuLinear; 3],
+    pub(super) out: &'a NpuLinear,
+    pub(super) fc1: &'a NpuLinear,
+    pub(super) fc2: &'a NpuLinear,
+}
+
+/// The two chains of a block: launches that run without the host.
+struct BlockBatches {
+    /// q, k, v, attention, out.
+    attend: Batch,
+    /// fc1, fc2.
+    feed: Batch,
+}
+
+struct StemBuffers {
+    mel: Buffer,
+    /// Between the convolutions: only launches name it.
+    _middle: Buffer,
+    out: Buffer,
+    batch: Batch,
+    mel_stride: usize,
+    out_stride: usize,
+}
+
+/// An open device and everything on it.
+pub(super) struct Session {
+    pub(super) engine: Engine,
+    residents: Residents,
+    blocks: HashMap<BlockDims, BlockBuffers>,
+    batches: HashMap<(BlockDims, u64), BlockBatches>,
+    stems: HashMap<u64, StemBuffers>,
+    pub(super) shadow: Shadow,
+}
+
+impl Session {
+    pub(super) fn new(engine: Engine, shadow: Shadow) -> Self {
+        Self {
+            engine,
+            residents: Residents::default(),
+            blocks: HashMap::new(),
+            batches: HashMap::new(),
+            stems: HashMap::new(),
+            shadow,
+        }
+    }
+
+    /// x ← x + out(attention(q(h), k(h), v(h))) for h = `normed`, `[frames, d_model]`.
+    pub(super) fn attend(
+        &mut self,
+        dims: BlockDims,
+        layers: &BlockLayers<'_>,
+        normed: &[f32],
+        x: &mut [f32],
+    ) -> Result<()> {
+        self.prepare(dims, layers)?;
+        let (Some(buffers), Some(batches)) =
+            (self.blocks.get(&dims), self.batches.get(&(dims, layers.out.id)))
+        else {
+            return Ok(());
+        };
+        write_rows(&mut self.engine, buffers, dims, normed)?;
+        self.engine.run(&batches.attend)?;
+        add_delta(&mut self.engine, buffers, dims, x)?;
+        self.shadow.after_attend(&mut self.engine, buffers, dims, layers)
+    }
+
+    /// x ← x + fc2(GELU(fc1(h))) for h = `normed`.
+    pub(super) fn feed(
+        &mut self,
+        dims: BlockDims,
+        layers: &BlockLayers<'_>,
+        normed: &[f32],
+        x: &mut [f32],
+    ) -> Result<()> {
+        self.prepare(dims, layers)?;
+        let (Some(buffers), Some(batches)) =
+            (self.blocks.get(&dims), self.batches.get(&(dims, layers.out.id)))
+        else {
+            return Ok(());
+        };
+        write_rows(&mut self.engine, buffers, dims, normed)?;
+        self.engine.run(&batches.feed)?;
+        add_delta(&mut self.engine, buffers, dims, x)?;
+        self.shadow.after_feed(&mut self.engine, buffers, dims, layers)
+    }
+
+    /// Buffers and launches of a block: made at its first window, used by every later one.
+    fn prepare(&mut self, dims: BlockDims, layers: &BlockLayers<'_>) -> Result<()> {
+        if self.batches.contains_key(&(dims, layers.out.id)) {
+            return Ok(());
+        }
+        let engine = &mut self.engine;
+        let buffers = match self.blocks.entry(dims) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(free) => free.insert(BlockBuffers::new(engine, dims)?),
+        };
+        let (input, qkv, mixed) = (buffers.input.id(), buffers.qkv.id(), buffers.mixed.id());
+        let (hidden, delta) = (buffers.hidden.id(), buffers.delta.id());
+        let from_norm = Packing::plain(dims.kind, false);
+        let mut attend = Vec::with_capacity(5);
+        for (layer, problem) in layers.project.into_iter().zip(&buffers.project) {
+            let weights = self.residents.get(engine, layer, from_norm)?;
+            attend.push(engine.gemm(problem, input, weights, qkv, None)?);
+        }
+        attend.push(engine.attention(&buffers.attention, qkv, buffers.params.id(), mixed)?);
+        let weights = self.residents.get(engine, layers.out, Packing::plain(GemmKind::Bf16, false))?;
+        attend.push(engine.gemm(&buffers.out, mixed, weights, delta, None)?);
+        let weights = self.residents.get(engine, layers.fc1, Packing::plain(dims.kind, true))?;
+        let fc1 = engine.gemm(&buffers.fc1, input, weights, hidden, None)?;
+        let weights = self.residents.get(engine, layers.fc2, Packing::plain(GemmKind::Bf16, false))?;
+        let fc2 = engine.gemm(&buffers.fc2, hidden, weights, delta, None)?;
+        let batches = BlockBatches { attend: Batch::new(attend)?, feed: Batch::new(vec![fc1, fc2])? };
+        self.batches.insert((dims, layers.out.id), batches);
+        Ok(())
+    }
+
+    /// GELU(conv2(GELU(conv1(mel)))): `mel` `[2 × frames, n_mels]` ▸ `out` `[frames, d_model]`.
+    ///
+    /// Neither convolution needs its neighbours copied side by side: three successive rows are one longer row, of a
+    /// view whose rows overlap.
+    pub(super) fn stem(
+        &mut self,
+        conv1: &NpuLinear,
+        conv2: &NpuLinear,
+        mel: &[f32],
+        n_mels: usize,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let frames = mel.len() / n_mels;
+        if !self.stems.contains_key(&conv1.id) {
+            let stem = self.prepare_stem(conv1, conv2, frames, n_mels)?;
+            self.stems.insert(conv1.id, stem);
+        }
+        let stem = &self.stems[&conv1.id];
+        let (stride, first) = (stem.mel_stride, stem.mel_stride);
+        self.engine.write(stem.mel.id(), first..first + frames * stride, |bytes| {
+            pack::rows_to_bf16(mel, n_mels, bytes, stride);
+        })?;
+        self.engine.run(&stem.batch)?;
+        let (d, stride) = (conv2.weight.rows(), stem.out_stride);
+        self.engine.read(stem.out.id(), 0..out.len() / d * stride, |bytes| {
+            pack::rows_from_bf16(bytes, stride, d, out)
+        })
+    }
+
+    fn prepare_stem(
+        &mut self,
+        conv1: &NpuLinear,
+        conv2: &NpuLinear,
+        frames: usize,
+        n_mels: usize,
+    ) -> Result<StemBuffers> {
+        let (engine, d) = (&mut self.engine, conv1.weight.rows());
+        let grid = engine.grid();
+        let mut first = product(grid, GemmKind::Bf16, (frames, conv1.weight.cols(), d));
+        // Row t is frames t − 1, t, t + 1; a row of zeros stands before the first frame, zeros behind the last.
+        let mel_stride = 2 * n_mels;
+        first.a = Region { offset_bytes: 0, row_stride_bytes: mel_stride };
+        let row = first.c.row_stride_bytes;
+        first.c.offset_bytes = row;
+        let packing = Packing { kind: GemmKind::Bf16, gelu: true, spread: Some((3, d, row / 2)) };
+        let mut second =
+            product(grid, GemmKind::Bf16, (frames / 2, packing.inputs(conv2), conv2.weight.rows()));
+        second.a = Region { offset_bytes: 0, row_stride_bytes: 2 * row };
+        let mel = engine.buffer(first.a_len_bytes(grid), BufferRole::Input)?;
+        let middle =
+            engine.buffer(first.c_len_bytes(grid).max(second.a_len_bytes(grid)), BufferRole::Scratch)?;
+        let out = engine.buffer(second.c_len_bytes(grid), BufferRole::Output)?;
+        let weights = self.residents.get(engine, conv1, Packing::plain(GemmKind::Bf16, true))?;
+        let launch1 = engine.gemm(&first, mel.id(), weights, middle.id(), None)?;
+        let weights = self.residents.get(engine, conv2, packing)?;
+        let launch2 = engine.gemm(&second, middle.id(), weights, out.id(), None)?;
+        let batch = Batch::new(vec![launch1, launch2])?;
+        Ok(StemBuffers {
+            mel,
+            _middle: middle,
+            out,
+            batch,
+            mel_stride,
+            out_stride: second.c.row_stride_bytes,
+        })
+    }
+
+    /// One product by itself: `x` `[rows, k]` ▸ `y` `[rows, n]`.
+    pub(super) fn linear(
+        &mut self,
+        layer: &NpuLinear,
+        kind: GemmKind,
+        gelu: bool,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Result<()> {
+        let (k, n) = (layer.weight.cols(), layer.weight.rows());
+        let grid = self.engine.grid();
+        let problem = product(grid, kind, (x.len() / k, k, n));
+        let input = self.engine.buffer(problem.a_len_bytes(grid), BufferRole::Input)?;
+        let output = match self.engine.buffer(problem.c_len_bytes(grid), BufferRole::Output) {
+            Ok(output) => output,
+            Err(error) => {
+                self.engine.free(input)?;
+                return Err(error);
+            }
+        };
+        let done = self.one_product(layer, &problem, gelu, (&input, &output), x, y);
+        self.engine.free(input).and(self.engine.free(output)).and(done)
+    }
+
+    fn one_product(
+        &mut self,
+        layer: &NpuLinear,
+        problem: &npu_backend::schedule::GemmProblem,
+        gelu: bool,
+        (input, output): (&Buffer, &Buffer),
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Result<()> {
+        let weights = self.residents.get(&mut self.engine, layer, Packing::plain(problem.kind, gelu))?;
+        let launch = self.engine.gemm(problem, input.id(), weights, output.id(), None)?;
+        let (stride, rows) = (problem.a.row_stride_bytes, x.len() / problem.k);
+        self.engine.write(input.id(), 0..rows * stride, |bytes| match problem.kind {
+            GemmKind::Bf16 => pack::rows_to_bf16(x, problem.k, bytes, stride),
+            _ => pack::rows_to_int8(x, problem.k, stride - problem.kind.row_tail_bytes(), bytes, stride),
+        })?;
+        self.engine.run(&Batch::new(vec![launch])?)?;
+        let stride = problem.c.row_stride_bytes;
+        self.engine
+            .read(output.id(), 0..rows * stride, |bytes| pack::rows_from_bf16(bytes, stride, problem.n, y))
+    }
+
+    /// Attention by itself: three `[frames, heads × 64]` ▸ `out`.
+    pub(super) fn attention(&mut self, [q, k, v]: [&[f32]; 3], heads: usize, out: &mut [f32]) -> Result<()> {
+        let d = heads * npu_backend::schedule::attention::HEAD_DIM;
+        let dims = BlockDims { frames: q.len() / d, d_model: d, ffn: d, heads, kind: GemmKind::Bf16 };
+        let grid = self.engine.grid();
+        let region = product(grid, GemmKind::Bf16, (dims.frames, d, d));
+        let (part, stride) = (region.c_len_bytes(grid), region.c.row_stride_bytes);
+        let at = |index: usize| Region { offset_bytes: index * part, row_stride_bytes: stride };
+        let problem = npu_backend::schedule::AttentionProblem {
+            heads,
+            frames: dims.frames,
+            q: at(0),
+            k: at(1),
+            v: at(2),
+            out: at(0),
+        };
+        let params = problem.params(grid);
+        let input = self.engine.buffer(3 * part, BufferRole::Input)?;
+        let words = self.engine.buffer(params.len(), BufferRole::Weight)?;
+        let output = self.engine.buffer(part, BufferRole::Output)?;
+        let done = (|| {
+            let launch = self.engine.attention(&problem, input.id(), words.id(), output.id())?;
+            self.engine.write(words.id(), 0..params.len(), |bytes| bytes.copy_from_slice(&params))?;
+            self.engine.write(input.id(), 0..3 * part, |bytes| {
+                for (values, bytes) in [q, k, v].into_iter().zip(bytes.chunks_mut(part)) {
+                    pack::rows_to_bf16(values, d, bytes, stride);
+                }
+            })?;
+            self.engine.run(&Batch::new(vec![launch])?)?;
+            self.engine.read(output.id(), 0..dims.frames * stride, |bytes| {
+                pack::rows_from_bf16(bytes, stride, d, out)
+            })
+        })();
+        self.engine.free(input).and(self.engine.free(words)).and(self.engine.free(output)).and(done)
+    }
+}
+
+/// Pushes the rows that a chain begins with, in the types of its products.
+fn write_rows(engine: &mut Engine, buffers: &BlockBuffers, dims: BlockDims, rows: &[f32]) -> Result<()> {
+    let problem = &buffers.fc1;
+    let stride = problem.a.row_stride_bytes;
+    engine.write(buffers.input.id(), 0..dims.frames * stride, |bytes| match dims.kind {
+        GemmKind::Bf16 => pack::rows_to_bf16(rows, dims.d_model, bytes, stride),
+        _ => pack::rows_to_int8(rows, dims.d_model, stride - dims.kind.row_tail_bytes(), bytes, stride),
+    })
+}
+
+/// x ← x + what a chain ended with: the sum stays in f32, on the host.
+fn add_delta(engine: &mut Engine, buffers: &BlockBuffers, dims: BlockDims, x: &mut [f32]) -> Result<()> {
+    let stride = buffers.out.c.row_stride_bytes;
+    engine.read(buffers.delta.id(), 0..dims.frames * stride, |bytes| {
+        pack::add_rows_from_bf16(bytes, stride, dims.d_model, x);
+    })
+}
