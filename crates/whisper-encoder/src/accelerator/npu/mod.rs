@@ -22,7 +22,7 @@ pub use receipt::Receipt;
 
 use self::buffers::BlockDims;
 use self::linear::NpuLinear;
-use self::pipeline::{Norms, Rows, Scratch};
+use self::pipeline::{Norm, Norms, Rows, Scratch};
 use self::session::{BlockLayers, Session};
 use self::shadow::Shadow;
 use super::{Accelerator, BlockParts, CpuAccelerator, Epilogue, LAYER_NORM_EPS, Prepared};
@@ -324,7 +324,7 @@ impl Gains {
         Ok(Self([values(attn.0)?, values(attn.1)?, values(mlp.0)?, values(mlp.1)?]))
     }
 
-    fn norms<'a>(&'a self, apply: &'a dyn Fn(&[f32], &[f32], &[f32], &mut [f32])) -> Norms<'a> {
+    fn norms<'a>(&'a self, apply: Norm<'a>) -> Norms<'a> {
         let [attn_gamma, attn_beta, mlp_gamma, mlp_beta] = &self.0;
         Norms { attn: (attn_gamma, attn_beta), mlp: (mlp_gamma, mlp_beta), apply }
     }

@@ -24,12 +24,14 @@ pub(super) struct PartBatches {
     pub(super) feed: Batch,
 }
 
+/// Layer norm: `(rows, γ, β, normed)`.
+pub(super) type Norm<'a> = &'a dyn Fn(&[f32], &[f32], &[f32], &mut [f32]);
+
 /// γ and β of a block's norms, and the norm.
 pub(super) struct Norms<'a> {
     pub(super) attn: (&'a [f32], &'a [f32]),
     pub(super) mlp: (&'a [f32], &'a [f32]),
-    /// `(rows, γ, β, normed)`.
-    pub(super) apply: &'a dyn Fn(&[f32], &[f32], &[f32], &mut [f32]),
+    pub(super) apply: Norm<'a>,
 }
 
 /// Rows of a window on the host.
