@@ -74,7 +74,7 @@ fn every_fault_is_noticed_and_made_good_or_told() {
                 assert!(fault.is_harmless() && got == clean, "{fault:?} at {launch} went unnoticed")
             }
             Err(error) => {
-                assert!(!fault.is_harmless() && matches!(error, Error::Device { .. }), "{fault:?}: {error}");
+                assert!(!fault.is_harmless() && matches!(error, Error::Fault { .. }), "{fault:?}: {error}");
                 println!("{fault:?} at launch {launch}: {error}");
             }
         }

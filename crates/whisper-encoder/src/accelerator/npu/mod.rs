@@ -143,7 +143,7 @@ impl NpuAccelerator {
             },
         };
         if self.options.require {
-            return Err(Error::Device {
+            return Err(Error::Fault {
                 device: state.receipt.device.clone(),
                 reason: format!("{what}: {refused}"),
             });
