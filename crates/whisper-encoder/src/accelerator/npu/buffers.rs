@@ -1,7 +1,7 @@
 //! The buffers of a window on the device, and the products that walk them; made once for a model's dimensions.
 
 use npu_backend::ops::Engine;
-use npu_backend::schedule::{AttentionProblem, GemmKind, GemmProblem, Grid, Region};
+use npu_backend::schedule::{AttentionProblem, GemmKind, GemmProblem, Grid, Queries, Region};
 use npu_backend::{Buffer, BufferRole, Result};
 
 /// Dimensions of a block.
@@ -43,8 +43,15 @@ impl BlockBuffers {
         let part_bytes = from_norm.c_len_bytes(grid);
         let part = |index: usize| Region { offset_bytes: index * part_bytes, ..from_norm.c };
         let project = [0, 1, 2].map(|index| GemmProblem { c: part(index), ..from_norm });
-        let attention =
-            AttentionProblem { heads, frames: m, q: part(0), k: part(1), v: part(2), out: from_norm.c };
+        let attention = AttentionProblem {
+            heads,
+            frames: m,
+            queries: Queries::Plain,
+            q: part(0),
+            k: part(1),
+            v: part(2),
+            out: from_norm.c,
+        };
         let out = GemmProblem { a: attention.out, ..product(grid, GemmKind::Bf16, (m, d, d)) };
         let fc1 = product(grid, kind, (m, d, ffn));
         let fc2 = GemmProblem { a: fc1.c, ..product(grid, GemmKind::Bf16, (m, ffn, d)) };

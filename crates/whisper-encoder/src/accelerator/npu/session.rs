@@ -255,6 +255,7 @@ impl Session {
         let problem = npu_backend::schedule::AttentionProblem {
             heads,
             frames: dims.frames,
+            queries: npu_backend::schedule::Queries::Plain,
             q: at(0),
             k: at(1),
             v: at(2),
