@@ -15,7 +15,7 @@ pub mod params;
 #[cfg(test)]
 mod tests;
 
-pub use attention::AttentionProblem;
+pub use attention::{AttentionProblem, Queries};
 pub use gemm::{GemmKind, GemmProblem, Region};
 pub use geometry::Grid;
 pub use order::LoopOrder;

@@ -68,7 +68,7 @@ pub(crate) struct Parameters {
     pub(crate) steps: usize,
     /// Keys that count.
     pub(crate) n_valid: u32,
-    /// Factor of the scores.
+    /// Factor from scores to exponents of two.
     pub(crate) scale: f32,
 }
 

@@ -4,7 +4,9 @@
 
 use crate::kernel::{Channel, Program};
 use crate::schedule::geometry::{A_ROW_BYTES, B_OBJECT_BYTES, Grid, TILE_ROWS};
-use crate::schedule::{AttentionProblem, GemmKind, GemmProblem, LoopOrder, Region, attention, gemm, order};
+use crate::schedule::{
+    AttentionProblem, GemmKind, GemmProblem, LoopOrder, Queries, Region, attention, gemm, order,
+};
 
 const NPU1: Grid = Grid { columns: 4, rows: 4 };
 const NPU2: Grid = Grid { columns: 8, rows: 4 };
@@ -101,15 +103,9 @@ fn attention_plans_cover_their_output_for_any_number_of_heads() {
         let stride = columns.next_multiple_of(grid.panel_columns()) * 2;
         let rows = frames.next_multiple_of(grid.block_rows());
         let part = |index: usize| Region { offset_bytes: index * rows * stride, row_stride_bytes: stride };
-        let problem = AttentionProblem {
-            heads,
-            frames,
-            rows: frames,
-            q: part(0),
-            k: part(1),
-            v: part(2),
-            out: part(0),
-        };
+        let (rows_of, queries) = (frames, Queries::Plain);
+        let (q, k, v, out) = (part(0), part(1), part(2), part(0));
+        let problem = AttentionProblem { heads, frames, rows: rows_of, queries, q, k, v, out };
         let program = attention::plan(grid, &problem).unwrap();
         assert_covered(&program, rows * stride);
         assert!(program.segments.iter().all(|segment| segment.tap.argument != attention::argument::QKV

@@ -217,7 +217,7 @@ impl Step<'_> {
             let watched = Watched { name, layer, packing, problem, from: Source::Host(&row), to: qkv };
             shadow.product(flight.engine, &watched)?;
         }
-        shadow.attention(flight.engine, &part.attention, (qkv, part.mixed.id()), SCORE_SCALE)
+        shadow.attention(flight.engine, &part.attention, (qkv, part.mixed.id()))
     }
 
     fn check_feed(&self, flight: &mut Flight<'_>, shadow: &mut Shadow, part: usize) -> Result<()> {
@@ -231,12 +231,9 @@ impl Step<'_> {
     }
 }
 
-/// From raw scores of plain queries to exponents of two.
-const SCORE_SCALE: f64 = std::f64::consts::LOG2_E / 8.0;
-
-/// How query (0), key (1) and value (2) are packed.
-pub(super) fn projection(kind: GemmKind, _index: usize) -> Packing {
-    Packing::plain(kind, false)
+/// How query (0), key (1) and value (2) are packed: queries so that scores come out as exponents of two.
+pub(super) fn projection(kind: GemmKind, index: usize) -> Packing {
+    Packing { queries: index == 0, ..Packing::plain(kind, false) }
 }
 
 /// Rows as a part's first products take them.

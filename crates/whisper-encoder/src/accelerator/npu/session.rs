@@ -265,6 +265,7 @@ impl Session {
             heads,
             frames: dims.frames,
             rows: dims.frames,
+            queries: npu_backend::schedule::Queries::Plain,
             q: at(0),
             k: at(1),
             v: at(2),

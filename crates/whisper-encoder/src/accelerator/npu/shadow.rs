@@ -114,7 +114,6 @@ impl Shadow {
         engine: &mut Engine,
         problem: &AttentionProblem,
         (qkv, out): (BufferId, BufferId),
-        scale: f64,
     ) -> Result<()> {
         let Some(place) = self.due() else { return Ok(()) };
         let (m, head) = (place % problem.rows, place / 7 % problem.heads);
@@ -124,6 +123,7 @@ impl Shadow {
         let keys = read_rows(engine, qkv, head_of(problem.k), 0..problem.frames, width)?;
         let values = read_rows(engine, qkv, head_of(problem.v), 0..problem.frames, width)?;
         let dot = |k: &Vec<u8>| (0..HEAD_DIM).map(|d| bf16_at(q, d) * bf16_at(k, d)).sum::<f64>();
+        let scale = f64::from(problem.queries.scale());
         let scores: Vec<f64> = keys.iter().map(|k| dot(k) * scale).collect();
         let largest = scores.iter().fold(f64::NEG_INFINITY, |largest, &score| largest.max(score));
         let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp2()).collect();
