@@ -9,8 +9,8 @@ pub const TILE_ROWS: usize = 64;
 pub const TILE_COLUMNS: usize = 64;
 /// Bytes of a row of an A object in a core.
 pub const A_ROW_BYTES: usize = 64;
-/// Bytes of a row of an A object in a memtile: four objects of a core. Runs from DDR are this long, because runs below
-/// 112 bytes cost more than twice the time.
+/// Bytes of a row of an A object in a memtile: four objects of a core. Runs from DDR are this long, because runs of
+/// 112 bytes and less cost more than twice the time.
 pub const A_L2_ROW_BYTES: usize = 256;
 /// A B object: 32 rows of 128 bytes.
 pub const B_OBJECT_BYTES: usize = 4096;
