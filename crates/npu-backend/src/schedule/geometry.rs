@@ -28,6 +28,8 @@ pub const MEMTILE_A_BYTES: usize = 2 * TILE_ROWS * A_L2_ROW_BYTES;
 pub const MEMTILE_B_BYTES: usize = 2 * B_OBJECT_BYTES;
 /// Bytes of the row scale's tail behind a row of int8 activations: one object of a memtile wide.
 pub const ROW_SCALE_BYTES: usize = A_L2_ROW_BYTES;
+/// Products of int8 that an int32 sum always holds: the last multiple of 256 below 2³¹ / (128 · 128).
+pub const MAX_INT8_K: usize = 130_816;
 
 /// The cores that a plan spreads over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
