@@ -19,6 +19,7 @@ M is padded to 256 rows, N to 64 * cols columns, by the owner of the buffers.
 Run as a command it prints one JSON object a line, or with --words the words of the stream, one line:
     python3 taps.py gemm --m 1536 --k 512 --n 2048 --dtype bf16 --order a_resident --cols 4
     python3 taps.py attention --frames 1500 --heads 8 --cols 4 --words
+Alone it reads such launches, one a line, and prints the words of each: one line a launch.
 """
 
 import argparse
@@ -204,8 +205,8 @@ class Attention:
 
     A group is `cols` heads, one a column. For each block of 256 query rows the parameters, K and V are fetched again
     (replay 1): parameters and K|V lie in different arguments, and a replay keeps one segment, not an order of two.
-    `params` holds one object for each (group, column); a column beyond the last head is told IDLE there, reads the
-    last head's K and V, and its zeros land in output columns beyond the last head: rows of the output hold
+    `params` holds two objects: one for columns with work, and one that says IDLE for columns beyond the last head. Those
+    read the last head's K and V, and their zeros land in output columns beyond the last head: rows of the output hold
     groups * cols heads.
     """
 
@@ -256,7 +257,7 @@ def attention(t: Attention) -> Program:
             for j in range(t.cols):
                 column = group * t.cols + j
                 head = min(column, t.heads - 1)
-                params = Tap.of(arg_params, column * B_OBJECT, B_OBJECT)
+                params = Tap.of(arg_params, 0 if column < t.heads else B_OBJECT, B_OBJECT)
                 keys = Tap.of(
                     arg_qkv,
                     k_offset + head * HEAD_BYTES,
@@ -312,8 +313,13 @@ def parser(description: str = "Print the fills and drains of one launch.") -> ar
 
 
 def main(argv: List[str]) -> int:
-    arguments = parser().parse_args(argv)
     try:
+        if not argv:
+            reads = parser()
+            for line in sys.stdin:
+                print(*from_arguments(reads.parse_args(line.split())).words())
+            return 0
+        arguments = parser().parse_args(argv)
         program = from_arguments(arguments)
     except Unplannable as error:
         print(f"taps.py: {error}", file=sys.stderr)

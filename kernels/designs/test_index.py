@@ -33,7 +33,7 @@ class Index(unittest.TestCase):
         self.assertEqual(text.count("[[image]]"), 1)
         self.assertEqual(text.count("[[image.entry]]"), 1)
         self.assertIn('instructions = "base-attention-bf16.insts"', text)
-        self.assertIn('{ role = "weight", bytes = 32768 }', text)
+        self.assertIn('{ role = "weight", bytes = 4096 }', text)
         self.assertIn("seed_matmul", missing)
         self.assertIn("base-qkv-bf16-both", missing)
         self.assertNotIn("base-attention-bf16", missing)
