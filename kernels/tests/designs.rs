@@ -99,7 +99,8 @@ fn a_launch_in_words_has_the_streams_header() {
 
 #[test]
 fn a_launch_that_cannot_be_says_why() {
-    let Some(output) = python(&["taps.py", "gemm", "--m", "1", "--k", "1", "--n", "1", "--out", "i32"]) else {
+    let Some(output) = python(&["taps.py", "gemm", "--m", "1", "--k", "1", "--n", "1", "--out", "i32"])
+    else {
         return;
     };
     assert_eq!(output.status.code(), Some(2));

@@ -144,6 +144,10 @@ pub trait Device: Send {
 
     /// What was done since the device was opened.
     fn counters(&self) -> Counters;
+
+    /// Tells a modelled clock that the host has worked for `span` since the last verb, so that what overlaps is seen.
+    /// Hardware has its own clock and ignores it.
+    fn host_spends(&mut self, _span: Duration) {}
 }
 
 #[cfg(test)]

@@ -95,11 +95,6 @@ impl Emulator {
         self.clock.now
     }
 
-    /// Lets virtual time pass in which the host does something else, so that modelled device and host work overlap.
-    pub fn host_spends(&mut self, span: Duration) {
-        self.clock.host_spends(span);
-    }
-
     fn alive(&self) -> Result<()> {
         match &self.lost {
             Some(why) => Err(Error::DeviceLost { why: why.clone() }),
@@ -358,6 +353,10 @@ impl Device for Emulator {
             state: failure.state,
             why: failure.why,
         })
+    }
+
+    fn host_spends(&mut self, span: Duration) {
+        self.clock.host_spends(span);
     }
 
     fn counters(&self) -> Counters {

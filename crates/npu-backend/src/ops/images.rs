@@ -51,8 +51,9 @@ impl Operation {
                 )
             }
             Self::Attention(p) => format!(
-                "attention_bf16_{}x{}_q{}_k{}_v{}_o{}+{}",
+                "attention_bf16_{}x{}x{}_q{}_k{}_v{}_o{}+{}",
                 p.heads,
+                p.rows,
                 p.frames,
                 p.q.offset_bytes,
                 p.k.offset_bytes,

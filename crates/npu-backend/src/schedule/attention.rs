@@ -31,23 +31,25 @@ pub const KEYS_PER_STEP: usize = 32;
 pub struct AttentionProblem {
     /// Heads.
     pub heads: usize,
-    /// Queries and keys, without padding.
+    /// Keys, without padding.
     pub frames: usize,
-    /// Queries; [`Self::padded_frames`] rows are read, and columns up to the next [`Grid::panel_columns`].
+    /// Queries, without padding: all of the frames, or a part that has its own launch.
+    pub rows: usize,
+    /// Queries; [`Self::padded_rows`] rows are read, and columns up to the next [`Grid::panel_columns`].
     pub q: Region,
     /// Keys; the same rows are read, and the padding is masked. Starts after `q`'s offset or not, but before `v`'s.
     pub k: Region,
     /// Values; the row stride is that of `k`.
     pub v: Region,
-    /// Output; [`Self::padded_frames`] rows are written.
+    /// Output; [`Self::padded_rows`] rows are written.
     pub out: Region,
 }
 
 impl AttentionProblem {
-    /// Rows, rounded up to what the grid makes at a time.
+    /// Rows of queries, rounded up to what the grid makes at a time.
     #[must_use]
-    pub fn padded_frames(&self, grid: Grid) -> usize {
-        self.frames.next_multiple_of(grid.block_rows())
+    pub fn padded_rows(&self, grid: Grid) -> usize {
+        self.rows.next_multiple_of(grid.block_rows())
     }
 
     /// Blocks of keys.
@@ -79,7 +81,7 @@ impl AttentionProblem {
 pub fn plan(grid: Grid, problem: &AttentionProblem) -> Result<Program> {
     check(problem)?;
     let mut program = Program { columns: word(grid.columns)?, rows: word(grid.rows)?, ..Program::default() };
-    let blocks = problem.padded_frames(grid) / grid.block_rows();
+    let blocks = problem.padded_rows(grid) / grid.block_rows();
     for group in 0..problem.heads.div_ceil(grid.columns) {
         let first_head = group * grid.columns;
         for block in 0..blocks {
@@ -96,8 +98,11 @@ pub fn plan(grid: Grid, problem: &AttentionProblem) -> Result<Program> {
 
 fn check(problem: &AttentionProblem) -> Result<()> {
     let unfit = |why: String| Err(Error::Shape { why });
-    if problem.heads == 0 || problem.frames == 0 {
-        return unfit(format!("attention of {} heads over {} frames", problem.heads, problem.frames));
+    if problem.heads == 0 || problem.frames == 0 || problem.rows == 0 {
+        return unfit(format!(
+            "attention of {} heads, {} queries over {} frames",
+            problem.heads, problem.rows, problem.frames
+        ));
     }
     if problem.k.row_stride_bytes != problem.v.row_stride_bytes
         || problem.v.offset_bytes < problem.k.offset_bytes

@@ -15,7 +15,7 @@ fn check(arch: Arch, arithmetic: Arithmetic, heads: usize, frames: usize, size: 
     let stride = d.next_multiple_of(grid.panel_columns()) * 2;
     let part = frames.next_multiple_of(grid.block_rows()) * stride;
     let at = |index: usize| Region { offset_bytes: index * part, row_stride_bytes: stride };
-    let problem = AttentionProblem { heads, frames, q: at(0), k: at(1), v: at(2), out: at(0) };
+    let problem = AttentionProblem { heads, frames, rows: frames, q: at(0), k: at(1), v: at(2), out: at(0) };
     let qkv: [Vec<f32>; 3] = std::array::from_fn(|_| random.floats(frames * d, size));
     let input = filled(&mut engine, 3 * part, BufferRole::Input, |bytes| {
         for (values, bytes) in qkv.iter().zip(bytes.chunks_mut(part)) {

@@ -155,9 +155,12 @@ fn attempt<E: From<io::Error>>(
         // What any new file gets; the umask takes its share. Temporary files are private otherwise.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut out = BufWriter::new(builder.tempfile_in(folder).map_err(bare)?);
+    let mut file = builder.tempfile_in(folder).map_err(bare)?;
+    // Into the file itself: `tempfile` would put its temporary name into errors.
+    let mut out = BufWriter::new(file.as_file_mut());
     write(&mut out)?;
     out.flush()?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.persist(&path).map_err(io::Error::from)?;
+    drop(out);
+    file.persist(&path).map_err(io::Error::from)?;
     Ok(())
 }

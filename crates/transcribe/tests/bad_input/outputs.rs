@@ -87,6 +87,7 @@ fn a_disk_that_fills_up_in_the_middle_leaves_no_half_file() {
         return;
     };
     assert_one_error("limit", &output, 1, &["cannot write", "a.json", "File too large", "another folder"]);
+    assert!(!errors_of(&output).contains(".part"), "the temporary name means nothing to anybody");
     assert_eq!(list(&out), ["a.json", "a.txt"]);
     assert_eq!(fs::read_to_string(out.join("a.json")).unwrap(), "older", "the older file stays");
     assert_eq!(fs::read_to_string(out.join("a.txt")).unwrap().trim_end(), TEXT);

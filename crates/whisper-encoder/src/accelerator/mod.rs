@@ -15,8 +15,8 @@ pub use cpu::CpuAccelerator;
 pub use npu::{NpuAccelerator, NpuOptions, NpuPrecision, Receipt};
 pub use npu_backend::{Counters, Modelled};
 
-use crate::Result;
 use crate::checkpoint::Weight;
+use crate::{CancelToken, Result};
 
 /// A weight as one accelerator wants it; only the accelerator that made it can read it.
 pub struct Prepared {
@@ -55,7 +55,7 @@ pub enum Epilogue<'a> {
     Residual(&'a Tensor),
 }
 
-/// The parts of one block, for an accelerator that runs it whole.
+/// The parts of one block, for an accelerator that runs blocks whole.
 #[derive(Clone, Copy)]
 pub struct BlockParts<'a> {
     /// Heads of the attention.
@@ -106,12 +106,17 @@ pub trait Accelerator: Send + Sync {
         Ok(None)
     }
 
-    /// One residual block in one piece, with few ways between host and device: `[frames, d_model]` ▸ the same. `None`
-    /// if the accelerator wants it operation by operation.
+    /// Residual blocks in one piece, with few ways between host and device: `[frames, d_model]` ▸ the same. `None` if the
+    /// accelerator wants them operation by operation. Stops between blocks once `cancel` is set.
     ///
     /// # Errors
-    /// As [`Self::linear`].
-    fn block(&self, _x: &Tensor, _parts: &BlockParts<'_>) -> Result<Option<Tensor>> {
+    /// As [`Self::linear`], and [`crate::Error::Cancelled`].
+    fn blocks(
+        &self,
+        _x: &Tensor,
+        _blocks: &[BlockParts<'_>],
+        _cancel: &CancelToken,
+    ) -> Result<Option<Tensor>> {
         Ok(None)
     }
 

@@ -141,7 +141,15 @@ fn attention_plans_cover_their_output_for_any_number_of_heads() {
         let stride = columns.next_multiple_of(grid.panel_columns()) * 2;
         let rows = frames.next_multiple_of(grid.block_rows());
         let part = |index: usize| Region { offset_bytes: index * rows * stride, row_stride_bytes: stride };
-        let problem = AttentionProblem { heads, frames, q: part(0), k: part(1), v: part(2), out: part(0) };
+        let problem = AttentionProblem {
+            heads,
+            frames,
+            rows: frames,
+            q: part(0),
+            k: part(1),
+            v: part(2),
+            out: part(0),
+        };
         let program = attention::plan(grid, &problem).unwrap();
         assert_covered(&program, rows * stride);
         assert!(program.segments.iter().all(|segment| segment.tap.argument != attention::argument::QKV

@@ -15,12 +15,21 @@ pub(super) struct BlockDims {
     pub(super) kind: GemmKind,
 }
 
-/// A block's way through device memory:
-/// `input` ▸ q, k, v in `qkv` ▸ attention ▸ `mixed` ▸ `delta`; `input` ▸ `hidden` ▸ `delta`.
+/// A block's way through device memory, shared by all blocks. The window is cut in parts, so that the host works on
+/// one while the device works on another.
 pub(super) struct BlockBuffers {
-    pub(super) input: Buffer,
+    /// Queries, keys and values of the whole window: every query meets every key.
     pub(super) qkv: Buffer,
     pub(super) params: Buffer,
+    pub(super) parts: Vec<Part>,
+}
+
+/// Some frames of a window: `input` ▸ q, k, v in `qkv` ▸ attention ▸ `mixed` ▸ `delta`; `input` ▸ `hidden` ▸ `delta`.
+pub(super) struct Part {
+    /// First frame, and how many.
+    pub(super) first: usize,
+    pub(super) frames: usize,
+    pub(super) input: Buffer,
     pub(super) mixed: Buffer,
     pub(super) hidden: Buffer,
     pub(super) delta: Buffer,
@@ -38,38 +47,66 @@ pub(super) struct BlockBuffers {
 impl BlockBuffers {
     pub(super) fn new(engine: &mut Engine, dims: BlockDims) -> Result<Self> {
         let grid = engine.grid();
-        let BlockDims { frames: m, d_model: d, ffn, heads, kind } = dims;
-        let from_norm = product(grid, kind, (m, d, d));
-        let part_bytes = from_norm.c_len_bytes(grid);
-        let part = |index: usize| Region { offset_bytes: index * part_bytes, ..from_norm.c };
-        let project = [0, 1, 2].map(|index| GemmProblem { c: part(index), ..from_norm });
-        let attention =
-            AttentionProblem { heads, frames: m, q: part(0), k: part(1), v: part(2), out: from_norm.c };
-        let out = GemmProblem { a: attention.out, ..product(grid, GemmKind::Bf16, (m, d, d)) };
-        let fc1 = product(grid, kind, (m, d, ffn));
-        let fc2 = GemmProblem { a: fc1.c, ..product(grid, GemmKind::Bf16, (m, ffn, d)) };
-        // The next block of heads may be read behind the last row of the queries.
-        let qkv_bytes = 3 * part_bytes;
-        let params = attention.params(grid);
-        let mut buffers = Self {
+        let whole = product(grid, dims.kind, (dims.frames, dims.d_model, dims.d_model));
+        let third = whole.c_len_bytes(grid);
+        let qkv = engine.buffer(3 * third, BufferRole::Scratch)?;
+        let spans = spans(dims.frames, grid.block_rows());
+        let parts = spans.into_iter().map(|(first, frames)| Part::new(engine, dims, third, first, frames));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let words = parts[0].attention.params(grid);
+        let params = engine.buffer(words.len(), BufferRole::Weight)?;
+        engine.write(params.id(), 0..words.len(), |bytes| bytes.copy_from_slice(&words))?;
+        Ok(Self { qkv, params, parts })
+    }
+}
+
+impl Part {
+    /// `third`: bytes of the queries, of the keys and of the values each.
+    fn new(engine: &mut Engine, dims: BlockDims, third: usize, first: usize, frames: usize) -> Result<Self> {
+        let grid = engine.grid();
+        let (d, ffn) = (dims.d_model, dims.ffn);
+        let from_norm = product(grid, dims.kind, (frames, d, d));
+        let stride = from_norm.c.row_stride_bytes;
+        let at = |index: usize, row: usize| Region {
+            offset_bytes: index * third + row * stride,
+            row_stride_bytes: stride,
+        };
+        let project = [0, 1, 2].map(|index| GemmProblem { c: at(index, first), ..from_norm });
+        let attention = AttentionProblem {
+            heads: dims.heads,
+            frames: dims.frames,
+            rows: frames,
+            q: at(0, first),
+            k: at(1, 0),
+            v: at(2, 0),
+            out: from_norm.c,
+        };
+        let out = GemmProblem { a: from_norm.c, ..product(grid, GemmKind::Bf16, (frames, d, d)) };
+        let fc1 = product(grid, dims.kind, (frames, d, ffn));
+        let fc2 = GemmProblem { a: fc1.c, ..product(grid, GemmKind::Bf16, (frames, ffn, d)) };
+        let mixed = from_norm.c_len_bytes(grid).max(out.a_len_bytes(grid));
+        let hidden = fc1.c_len_bytes(grid).max(fc2.a_len_bytes(grid));
+        Ok(Self {
+            first,
+            frames,
             input: engine.buffer(from_norm.a_len_bytes(grid), BufferRole::Input)?,
-            qkv: engine.buffer(qkv_bytes, BufferRole::Scratch)?,
-            params: engine.buffer(params.len(), BufferRole::Weight)?,
-            mixed: engine.buffer(part_bytes.max(out.a_len_bytes(grid)), BufferRole::Scratch)?,
-            hidden: engine.buffer(fc1.c_len_bytes(grid).max(fc2.a_len_bytes(grid)), BufferRole::Scratch)?,
+            mixed: engine.buffer(mixed, BufferRole::Scratch)?,
+            hidden: engine.buffer(hidden, BufferRole::Scratch)?,
             delta: engine.buffer(out.c_len_bytes(grid), BufferRole::Output)?,
             project,
             attention,
             out,
             fc1,
             fc2,
-        };
-        let params_id = buffers.params.id();
-        engine.write(params_id, 0..params.len(), |bytes| bytes.copy_from_slice(&params))?;
-        // An int8 row carries its scale behind it, at the same place for q, k, v and fc1.
-        buffers.fc1.a = from_norm.a;
-        Ok(buffers)
+        })
     }
+}
+
+/// `(first frame, frames)` of each part: two of whole blocks of rows, or one if there is only one block.
+fn spans(frames: usize, block_rows: usize) -> Vec<(usize, usize)> {
+    let blocks = frames.div_ceil(block_rows);
+    let first = blocks.div_ceil(2) * block_rows;
+    if blocks < 2 { vec![(0, frames)] } else { vec![(0, first), (first, frames - first)] }
 }
 
 /// A product between rows without gaps.
@@ -79,4 +116,17 @@ pub(super) fn product(grid: Grid, kind: GemmKind, (m, k, n): (usize, usize, usiz
     problem.a.row_stride_bytes = problem.a_row_bytes();
     problem.c.row_stride_bytes = problem.c_row_bytes(grid);
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spans;
+
+    #[test]
+    fn a_window_is_cut_in_two_parts_of_whole_blocks() {
+        assert_eq!(spans(1500, 256), [(0, 768), (768, 732)]);
+        assert_eq!(spans(257, 256), [(0, 256), (256, 1)]);
+        assert_eq!(spans(256, 256), [(0, 256)]);
+        assert_eq!(spans(700, 256), [(0, 512), (512, 188)]);
+    }
 }

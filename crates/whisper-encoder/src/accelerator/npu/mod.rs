@@ -6,6 +6,7 @@
 
 mod buffers;
 mod linear;
+mod pipeline;
 mod receipt;
 mod session;
 mod shadow;
@@ -21,12 +22,13 @@ pub use receipt::Receipt;
 
 use self::buffers::BlockDims;
 use self::linear::NpuLinear;
+use self::pipeline::{Norm, Norms, Rows, Scratch};
 use self::session::{BlockLayers, Session};
 use self::shadow::Shadow;
 use super::{Accelerator, BlockParts, CpuAccelerator, Epilogue, LAYER_NORM_EPS, Prepared};
 use crate::checkpoint::Weight;
 use crate::config::HEAD_DIM;
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 
 /// Failures in a row after which the device is left alone: each may take the driver's two seconds.
 const PATIENCE: u32 = 3;
@@ -76,7 +78,7 @@ struct State {
     failures: u32,
     suspect: bool,
     /// Rows between host and device, kept for their memory.
-    normed: Vec<f32>,
+    scratch: Scratch,
 }
 
 impl NpuAccelerator {
@@ -89,8 +91,8 @@ impl NpuAccelerator {
             ..Receipt::default()
         };
         let session = Session::new(engine, Shadow::new(options.shadow_every));
-        let (quarantine, normed) = (None, Vec::new());
-        let state = State { session, receipt, quarantine, failures: 0, suspect: false, normed };
+        let (quarantine, scratch) = (None, Scratch::default());
+        let state = State { session, receipt, quarantine, failures: 0, suspect: false, scratch };
         Self { cpu, options, ids: AtomicU64::new(0), state: Mutex::new(state) }
     }
 
@@ -107,21 +109,19 @@ impl NpuAccelerator {
         }
     }
 
-    /// Runs `work` on the device, `flop` operations of it. `None` if the CPU has to do it.
+    /// Runs `work` on the device. `None` if the CPU has to do it.
     fn attempt(
         &self,
         what: &str,
-        flop: f64,
         state: &mut State,
-        work: impl FnOnce(&mut Session, &mut Vec<f32>) -> npu_backend::Result<()>,
+        work: impl FnOnce(&mut Session) -> npu_backend::Result<()>,
     ) -> Result<Option<()>> {
         let refused = match &state.quarantine {
             Some(reason) => reason.clone(),
-            None => match work(&mut state.session, &mut state.normed) {
+            None => match work(&mut state.session) {
                 Ok(()) => match state.session.shadow.mismatch.take() {
                     None => {
                         state.failures = 0;
-                        state.receipt.device_flop += flop;
                         return Ok(Some(()));
                     }
                     Some(mismatch) => {
@@ -149,7 +149,6 @@ impl NpuAccelerator {
             });
         }
         *state.receipt.fallbacks.entry(format!("{what}: {refused}")).or_insert(0) += 1;
-        state.receipt.cpu_flop += flop;
         Ok(None)
     }
 }
@@ -177,9 +176,11 @@ impl Accelerator for NpuAccelerator {
         let (rows, mut y) = (values(x)?, vec![0.0; frames * weight.outputs]);
         let gelu = matches!(epilogue, Epilogue::Gelu);
         let flop = 2.0 * count(frames * weight.outputs) * count(inputs);
-        let done = self.attempt("linear", flop, &mut self.state(), |session, _| {
+        let mut state = self.state();
+        let done = self.attempt("linear", &mut state, |session| {
             session.linear(layer, self.kind(), gelu, &rows, &mut y)
         })?;
+        state.receipt.count(flop, done);
         if done.is_none() {
             return self.cpu.linear(x, layer.on_cpu(&self.cpu)?, epilogue);
         }
@@ -201,9 +202,11 @@ impl Accelerator for NpuAccelerator {
         }
         let (qkv, mut out) = ([values(q)?, values(k)?, values(v)?], vec![0.0; frames * d_model]);
         let flop = 4.0 * count(frames * frames) * count(d_model);
-        let done = self.attempt("attention", flop, &mut self.state(), |session, _| {
+        let mut state = self.state();
+        let done = self.attempt("attention", &mut state, |session| {
             session.attention([&qkv[0], &qkv[1], &qkv[2]], heads, &mut out)
         })?;
+        state.receipt.count(flop, done);
         match done {
             Some(()) => Ok(Tensor::from_vec(out, (frames, d_model), &Device::Cpu)?),
             None => self.cpu.attention(q, k, v, heads),
@@ -222,54 +225,65 @@ impl Accelerator for NpuAccelerator {
             + count(frames * conv2.inputs) * count(conv2.outputs);
         let mut state = self.state();
         state.receipt.windows += 1;
-        let done = self.attempt("stem", flop, &mut state, |session, _| {
-            session.stem(first, second, &rows, n_mels, &mut out)
-        })?;
+        let done =
+            self.attempt("stem", &mut state, |session| session.stem(first, second, &rows, n_mels, &mut out))?;
         match done {
-            Some(()) => Ok(Some(Tensor::from_vec(out, (frames / 2, conv2.outputs), &Device::Cpu)?)),
+            Some(()) => {
+                state.receipt.device_flop += flop;
+                Ok(Some(Tensor::from_vec(out, (frames / 2, conv2.outputs), &Device::Cpu)?))
+            }
             // The encoder then asks for each convolution as a product, and those may fall back one by one.
             None => Ok(None),
         }
     }
 
-    fn block(&self, x: &Tensor, parts: &BlockParts<'_>) -> Result<Option<Tensor>> {
+    fn blocks(&self, x: &Tensor, blocks: &[BlockParts<'_>], cancel: &CancelToken) -> Result<Option<Tensor>> {
         let (frames, d_model) = x.dims2()?;
-        let dims =
-            BlockDims { frames, d_model, ffn: parts.fc1.outputs, heads: parts.heads, kind: self.kind() };
-        let [q, k, v] = parts.project;
-        let layers = BlockLayers {
-            project: [q.payload()?, k.payload()?, v.payload()?],
-            out: parts.out.payload()?,
-            fc1: parts.fc1.payload()?,
-            fc2: parts.fc2.payload()?,
+        let Some(first) = blocks.first() else { return Ok(None) };
+        let (ffn, heads) = (first.fc1.outputs, first.heads);
+        let dims = BlockDims { frames, d_model, ffn, heads, kind: self.kind() };
+        let flop = 8.0 * count(frames * d_model) * count(d_model)
+            + 4.0 * count(frames * frames) * count(d_model)
+            + 4.0 * count(frames * d_model) * count(ffn);
+        let apply = |rows: &[f32], gamma: &[f32], beta: &[f32], normed: &mut [f32]| {
+            cpu_backend::layer_norm(self.cpu.context(), rows, gamma, beta, LAYER_NORM_EPS, normed);
         };
+        let gains = blocks.iter().map(Gains::of).collect::<Result<Vec<_>>>()?;
+        let layers = blocks.iter().zip(&gains);
+        let layers = layers.map(|(parts, gains)| Ok((layers_of(parts)?, gains.norms(&apply))));
+        let layers = layers.collect::<Result<Vec<_>>>()?;
+
+        let (mut sum, mut from) = (values(x)?, 0);
         let mut state = self.state();
-        let mut sum = values(x)?;
-
-        let flop =
-            8.0 * count(frames * d_model) * count(d_model) + 4.0 * count(frames * frames) * count(d_model);
-        let (gamma, beta) = (values(parts.attn_ln.0)?, values(parts.attn_ln.1)?);
-        let done = self.attempt("attention block", flop, &mut state, |session, normed| {
-            self.norm(&sum, &gamma, &beta, normed);
-            session.attend(dims, &layers, normed, &mut sum)
-        })?;
-        if done.is_none() {
-            sum = self.attend_on_cpu(x, &layers, parts)?;
+        let mut scratch = std::mem::take(&mut state.scratch);
+        while from < layers.len() {
+            cancel.check()?;
+            scratch.enter(from, &sum);
+            // Where it stops, if it does: at once, unless the session says otherwise.
+            let mut stop = from;
+            let done = self.attempt("block", &mut state, |session| {
+                let mut rows = Rows { x: &mut sum, scratch: &mut scratch };
+                session.blocks(dims, &layers, from, &mut rows, cancel).map_err(|(index, error)| {
+                    stop = index;
+                    error
+                })
+            })?;
+            if done.is_some() || state.suspect {
+                state.receipt.device_flop += flop * count(layers.len() - from);
+                break;
+            }
+            // The device did the blocks before the one that failed; that one is done again from the rows that entered
+            // it, on the CPU, and the device goes on after it.
+            state.receipt.device_flop += flop * count(stop - from);
+            state.receipt.cpu_flop += flop;
+            let x = Tensor::from_slice(scratch.entered(stop), (frames, d_model), &Device::Cpu)?;
+            sum = self.block_on_cpu(&x, &layers[stop].0, &blocks[stop])?;
+            from = stop + 1;
         }
-
-        let flop = 4.0 * count(frames * d_model) * count(parts.fc1.outputs);
-        let (gamma, beta) = (values(parts.mlp_ln.0)?, values(parts.mlp_ln.1)?);
-        let before = if self.options.require { Vec::new() } else { sum.clone() };
-        let done = self.attempt("perceptron", flop, &mut state, |session, normed| {
-            self.norm(&sum, &gamma, &beta, normed);
-            session.feed(dims, &layers, normed, &mut sum)
-        })?;
-        let shape = (frames, d_model);
-        if done.is_none() {
-            let x = Tensor::from_vec(before, shape, &Device::Cpu)?;
-            return self.feed_on_cpu(&x, &layers, parts).map(Some);
-        }
-        Ok(Some(Tensor::from_vec(sum, shape, &Device::Cpu)?))
+        state.scratch = scratch;
+        // A cancelled session stops early and well.
+        cancel.check()?;
+        Ok(Some(Tensor::from_vec(sum, (frames, d_model), &Device::Cpu)?))
     }
 
     fn suspects_window(&self) -> bool {
@@ -289,30 +303,41 @@ impl Accelerator for NpuAccelerator {
 }
 
 impl NpuAccelerator {
-    fn norm(&self, x: &[f32], gamma: &[f32], beta: &[f32], normed: &mut Vec<f32>) {
-        normed.resize(x.len(), 0.0);
-        cpu_backend::layer_norm(self.cpu.context(), x, gamma, beta, LAYER_NORM_EPS, normed);
-    }
-
-    fn attend_on_cpu(
-        &self,
-        x: &Tensor,
-        layers: &BlockLayers<'_>,
-        parts: &BlockParts<'_>,
-    ) -> Result<Vec<f32>> {
+    fn block_on_cpu(&self, x: &Tensor, layers: &BlockLayers<'_>, parts: &BlockParts<'_>) -> Result<Vec<f32>> {
         let cpu = &self.cpu;
         let h = cpu.layer_norm(x, parts.attn_ln.0, parts.attn_ln.1)?;
         let [q, k, v] = layers.project.map(|layer| cpu.linear(&h, layer.on_cpu(cpu)?, Epilogue::None));
         let mixed = cpu.attention(&q?, &k?, &v?, parts.heads)?;
-        values(&cpu.linear(&mixed, layers.out.on_cpu(cpu)?, Epilogue::Residual(x))?)
+        let x = cpu.linear(&mixed, layers.out.on_cpu(cpu)?, Epilogue::Residual(x))?;
+        let h = cpu.layer_norm(&x, parts.mlp_ln.0, parts.mlp_ln.1)?;
+        let hidden = cpu.linear(&h, layers.fc1.on_cpu(cpu)?, Epilogue::Gelu)?;
+        values(&cpu.linear(&hidden, layers.fc2.on_cpu(cpu)?, Epilogue::Residual(&x))?)
+    }
+}
+
+/// γ and β of a block's two norms.
+struct Gains([Vec<f32>; 4]);
+
+impl Gains {
+    fn of(parts: &BlockParts<'_>) -> Result<Self> {
+        let (attn, mlp) = (parts.attn_ln, parts.mlp_ln);
+        Ok(Self([values(attn.0)?, values(attn.1)?, values(mlp.0)?, values(mlp.1)?]))
     }
 
-    fn feed_on_cpu(&self, x: &Tensor, layers: &BlockLayers<'_>, parts: &BlockParts<'_>) -> Result<Tensor> {
-        let cpu = &self.cpu;
-        let h = cpu.layer_norm(x, parts.mlp_ln.0, parts.mlp_ln.1)?;
-        let hidden = cpu.linear(&h, layers.fc1.on_cpu(cpu)?, Epilogue::Gelu)?;
-        cpu.linear(&hidden, layers.fc2.on_cpu(cpu)?, Epilogue::Residual(x))
+    fn norms<'a>(&'a self, apply: Norm<'a>) -> Norms<'a> {
+        let [attn_gamma, attn_beta, mlp_gamma, mlp_beta] = &self.0;
+        Norms { attn: (attn_gamma, attn_beta), mlp: (mlp_gamma, mlp_beta), apply }
     }
+}
+
+fn layers_of<'a>(parts: &BlockParts<'a>) -> Result<BlockLayers<'a>> {
+    let [q, k, v] = parts.project;
+    Ok(BlockLayers {
+        project: [q.payload()?, k.payload()?, v.payload()?],
+        out: parts.out.payload()?,
+        fc1: parts.fc1.payload()?,
+        fc2: parts.fc2.payload()?,
+    })
 }
 
 fn values(tensor: &Tensor) -> Result<Vec<f32>> {

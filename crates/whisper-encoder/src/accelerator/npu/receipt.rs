@@ -33,6 +33,12 @@ impl Receipt {
         (all > 0.0).then(|| self.device_flop / all)
     }
 
+    /// Counts work that the device did, or not.
+    pub(super) fn count(&mut self, flop: f64, on_device: Option<()>) {
+        let to = if on_device.is_some() { &mut self.device_flop } else { &mut self.cpu_flop };
+        *to += flop;
+    }
+
     /// What came after `earlier`, a reading of the same account.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

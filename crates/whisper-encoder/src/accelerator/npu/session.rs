@@ -1,4 +1,4 @@
-//! One device at work: buffers, resident weights, batches, and the walk of a block and of the stem through them.
+//! One device at work: buffers, resident weights and launches, made once; blocks, the stem and single operations.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -6,11 +6,13 @@ use std::collections::hash_map::Entry;
 use npu_backend::ops::Engine;
 use npu_backend::schedule::pack;
 use npu_backend::schedule::{GemmKind, Region};
-use npu_backend::{Batch, Buffer, BufferRole, Result};
+use npu_backend::{Batch, Buffer, BufferRole, Error, Result};
 
 use super::buffers::{BlockBuffers, BlockDims, product};
 use super::linear::{NpuLinear, Packing, Residents};
+use super::pipeline::{Flight, Norms, PartBatches, Rows, Step};
 use super::shadow::Shadow;
+use crate::CancelToken;
 
 /// The linear layers of a block.
 pub(super) struct BlockLayers<'a> {
@@ -19,14 +21,6 @@ pub(super) struct BlockLayers<'a> {
     pub(super) out: &'a NpuLinear,
     pub(super) fc1: &'a NpuLinear,
     pub(super) fc2: &'a NpuLinear,
-}
-
-/// The two chains of a block: launches that run without the host.
-struct BlockBatches {
-    /// q, k, v, attention, out.
-    attend: Batch,
-    /// fc1, fc2.
-    feed: Batch,
 }
 
 struct StemBuffers {
@@ -44,7 +38,8 @@ pub(super) struct Session {
     pub(super) engine: Engine,
     residents: Residents,
     blocks: HashMap<BlockDims, BlockBuffers>,
-    batches: HashMap<(BlockDims, u64), BlockBatches>,
+    /// Of each block, by its `out` layer: the chains of each part.
+    batches: HashMap<(BlockDims, u64), Vec<PartBatches>>,
     stems: HashMap<u64, StemBuffers>,
     pub(super) shadow: Shadow,
 }
@@ -61,44 +56,38 @@ impl Session {
         }
     }
 
-    /// x ← x + out(attention(q(h), k(h), v(h))) for h = `normed`, `[frames, d_model]`.
-    pub(super) fn attend(
+    /// Runs blocks `from..` over `rows.x` `[frames, d_model]`, until `cancel` is set. On an error it says in which block;
+    /// the scratch then holds the rows as they entered it.
+    pub(super) fn blocks(
         &mut self,
         dims: BlockDims,
-        layers: &BlockLayers<'_>,
-        normed: &[f32],
-        x: &mut [f32],
-    ) -> Result<()> {
-        self.prepare(dims, layers)?;
-        let (Some(buffers), Some(batches)) =
-            (self.blocks.get(&dims), self.batches.get(&(dims, layers.out.id)))
-        else {
-            return Ok(());
-        };
-        write_rows(&mut self.engine, buffers, dims, normed)?;
-        self.engine.run(&batches.attend)?;
-        add_delta(&mut self.engine, buffers, dims, x)?;
-        self.shadow.after_attend(&mut self.engine, buffers, dims, layers)
-    }
-
-    /// x ← x + fc2(GELU(fc1(h))) for h = `normed`.
-    pub(super) fn feed(
-        &mut self,
-        dims: BlockDims,
-        layers: &BlockLayers<'_>,
-        normed: &[f32],
-        x: &mut [f32],
-    ) -> Result<()> {
-        self.prepare(dims, layers)?;
-        let (Some(buffers), Some(batches)) =
-            (self.blocks.get(&dims), self.batches.get(&(dims, layers.out.id)))
-        else {
-            return Ok(());
-        };
-        write_rows(&mut self.engine, buffers, dims, normed)?;
-        self.engine.run(&batches.feed)?;
-        add_delta(&mut self.engine, buffers, dims, x)?;
-        self.shadow.after_feed(&mut self.engine, buffers, dims, layers)
+        blocks: &[(BlockLayers<'_>, Norms<'_>)],
+        from: usize,
+        rows: &mut Rows<'_>,
+        cancel: &CancelToken,
+    ) -> std::result::Result<(), (usize, Error)> {
+        for (layers, _) in &blocks[from..] {
+            self.prepare(dims, layers).map_err(|error| (from, error))?;
+        }
+        let Some(buffers) = self.blocks.get(&dims) else { return Ok(()) };
+        let mut flight = Flight::new(&mut self.engine, buffers, dims, rows);
+        for (index, (layers, norms)) in blocks.iter().enumerate().skip(from) {
+            if cancel.is_cancelled() {
+                flight.drain();
+                return Ok(());
+            }
+            let Some(batches) = self.batches.get(&(dims, layers.out.id)) else { continue };
+            let next = blocks.get(index + 1);
+            let next =
+                next.and_then(|(layers, norms)| Some((self.batches.get(&(dims, layers.out.id))?, norms)));
+            let step = Step { index, batches, layers, norms, next };
+            let entered = if index == from { step.enter(&mut flight) } else { Ok(()) };
+            if let Err(error) = entered.and_then(|()| step.run(&mut flight, &mut self.shadow)) {
+                flight.drain();
+                return Err((index, error));
+            }
+        }
+        Ok(())
     }
 
     /// Buffers and launches of a block: made at its first window, used by every later one.
@@ -106,27 +95,36 @@ impl Session {
         if self.batches.contains_key(&(dims, layers.out.id)) {
             return Ok(());
         }
-        let engine = &mut self.engine;
+        let (engine, residents) = (&mut self.engine, &mut self.residents);
         let buffers = match self.blocks.entry(dims) {
             Entry::Occupied(there) => there.into_mut(),
             Entry::Vacant(free) => free.insert(BlockBuffers::new(engine, dims)?),
         };
-        let (input, qkv, mixed) = (buffers.input.id(), buffers.qkv.id(), buffers.mixed.id());
-        let (hidden, delta) = (buffers.hidden.id(), buffers.delta.id());
+        let (qkv, params) = (buffers.qkv.id(), buffers.params.id());
         let from_norm = Packing::plain(dims.kind, false);
-        let mut attend = Vec::with_capacity(5);
-        for (layer, problem) in layers.project.into_iter().zip(&buffers.project) {
-            let weights = self.residents.get(engine, layer, from_norm)?;
-            attend.push(engine.gemm(problem, input, weights, qkv, None)?);
+        let plain = Packing::plain(GemmKind::Bf16, false);
+        let mut batches = Vec::with_capacity(buffers.parts.len());
+        for part in &buffers.parts {
+            let (input, mixed) = (part.input.id(), part.mixed.id());
+            let (hidden, delta) = (part.hidden.id(), part.delta.id());
+            let mut project = Vec::with_capacity(3);
+            for (layer, problem) in layers.project.into_iter().zip(&part.project) {
+                let weights = residents.get(engine, layer, from_norm)?;
+                project.push(engine.gemm(problem, input, weights, qkv, None)?);
+            }
+            let attention = engine.attention(&part.attention, qkv, params, mixed)?;
+            let weights = residents.get(engine, layers.out, plain)?;
+            let out = engine.gemm(&part.out, mixed, weights, delta, None)?;
+            let weights = residents.get(engine, layers.fc1, Packing::plain(dims.kind, true))?;
+            let fc1 = engine.gemm(&part.fc1, input, weights, hidden, None)?;
+            let weights = residents.get(engine, layers.fc2, plain)?;
+            let fc2 = engine.gemm(&part.fc2, hidden, weights, delta, None)?;
+            batches.push(PartBatches {
+                project: Batch::new(project)?,
+                attend: Batch::new(vec![attention, out])?,
+                feed: Batch::new(vec![fc1, fc2])?,
+            });
         }
-        attend.push(engine.attention(&buffers.attention, qkv, buffers.params.id(), mixed)?);
-        let weights = self.residents.get(engine, layers.out, Packing::plain(GemmKind::Bf16, false))?;
-        attend.push(engine.gemm(&buffers.out, mixed, weights, delta, None)?);
-        let weights = self.residents.get(engine, layers.fc1, Packing::plain(dims.kind, true))?;
-        let fc1 = engine.gemm(&buffers.fc1, input, weights, hidden, None)?;
-        let weights = self.residents.get(engine, layers.fc2, Packing::plain(GemmKind::Bf16, false))?;
-        let fc2 = engine.gemm(&buffers.fc2, hidden, weights, delta, None)?;
-        let batches = BlockBatches { attend: Batch::new(attend)?, feed: Batch::new(vec![fc1, fc2])? };
         self.batches.insert((dims, layers.out.id), batches);
         Ok(())
     }
@@ -255,6 +253,7 @@ impl Session {
         let problem = npu_backend::schedule::AttentionProblem {
             heads,
             frames: dims.frames,
+            rows: dims.frames,
             q: at(0),
             k: at(1),
             v: at(2),
@@ -279,22 +278,4 @@ impl Session {
         })();
         self.engine.free(input).and(self.engine.free(words)).and(self.engine.free(output)).and(done)
     }
-}
-
-/// Pushes the rows that a chain begins with, in the types of its products.
-fn write_rows(engine: &mut Engine, buffers: &BlockBuffers, dims: BlockDims, rows: &[f32]) -> Result<()> {
-    let problem = &buffers.fc1;
-    let stride = problem.a.row_stride_bytes;
-    engine.write(buffers.input.id(), 0..dims.frames * stride, |bytes| match dims.kind {
-        GemmKind::Bf16 => pack::rows_to_bf16(rows, dims.d_model, bytes, stride),
-        _ => pack::rows_to_int8(rows, dims.d_model, stride - dims.kind.row_tail_bytes(), bytes, stride),
-    })
-}
-
-/// x ← x + what a chain ended with: the sum stays in f32, on the host.
-fn add_delta(engine: &mut Engine, buffers: &BlockBuffers, dims: BlockDims, x: &mut [f32]) -> Result<()> {
-    let stride = buffers.out.c.row_stride_bytes;
-    engine.read(buffers.delta.id(), 0..dims.frames * stride, |bytes| {
-        pack::add_rows_from_bf16(bytes, stride, dims.d_model, x);
-    })
 }

@@ -11,7 +11,7 @@ use npu_backend::ops::Engine;
 use npu_backend::schedule::{GemmKind, GemmProblem, Region, pack};
 use npu_backend::{BufferId, Result};
 
-use super::buffers::{BlockBuffers, BlockDims};
+use super::buffers::{BlockDims, Part};
 use super::linear::NpuLinear;
 use super::session::BlockLayers;
 use crate::checkpoint::Values;
@@ -44,22 +44,22 @@ impl Shadow {
         Self { every, chains: 0, checks: 0, mismatch: None }
     }
 
-    /// After q, k, v, attention and out.
+    /// After q, k, v, attention and out of a part.
     pub(super) fn after_attend(
         &mut self,
         engine: &mut Engine,
-        buffers: &BlockBuffers,
+        qkv: BufferId,
+        part: &Part,
         dims: BlockDims,
         layers: &BlockLayers<'_>,
     ) -> Result<()> {
         let Some(turn) = self.due() else { return Ok(()) };
-        let (input, qkv) = (buffers.input.id(), buffers.qkv.id());
         let project = |name, index: usize| Watched {
             name,
             layer: layers.project[index],
-            problem: &buffers.project[index],
+            problem: &part.project[index],
             gelu: false,
-            from: input,
+            from: part.input.id(),
             to: qkv,
         };
         let watched = match turn % 5 {
@@ -69,32 +69,37 @@ impl Shadow {
             3 => Watched {
                 name: "out",
                 layer: layers.out,
-                problem: &buffers.out,
+                problem: &part.out,
                 gelu: false,
-                from: buffers.mixed.id(),
-                to: buffers.delta.id(),
+                from: part.mixed.id(),
+                to: part.delta.id(),
             },
-            _ => return self.attention(engine, buffers, dims, turn),
+            _ => return self.attention(engine, qkv, part, dims, turn),
         };
         self.product(engine, &watched, turn)
     }
 
-    /// After fc1 and fc2.
+    /// After fc1 and fc2 of a part.
     pub(super) fn after_feed(
         &mut self,
         engine: &mut Engine,
-        buffers: &BlockBuffers,
-        _dims: BlockDims,
+        part: &Part,
         layers: &BlockLayers<'_>,
     ) -> Result<()> {
         let Some(turn) = self.due() else { return Ok(()) };
-        let (input, hidden) = (buffers.input.id(), buffers.hidden.id());
-        let (layer, problem) =
-            if turn % 2 == 0 { (layers.fc1, &buffers.fc1) } else { (layers.fc2, &buffers.fc2) };
+        let (input, hidden) = (part.input.id(), part.hidden.id());
         let watched = if turn % 2 == 0 {
-            Watched { name: "fc1", layer, problem, gelu: true, from: input, to: hidden }
+            Watched {
+                name: "fc1",
+                layer: layers.fc1,
+                problem: &part.fc1,
+                gelu: true,
+                from: input,
+                to: hidden,
+            }
         } else {
-            Watched { name: "fc2", layer, problem, gelu: false, from: hidden, to: buffers.delta.id() }
+            let to = part.delta.id();
+            Watched { name: "fc2", layer: layers.fc2, problem: &part.fc2, gelu: false, from: hidden, to }
         };
         self.product(engine, &watched, turn)
     }
@@ -150,16 +155,16 @@ impl Shadow {
     fn attention(
         &mut self,
         engine: &mut Engine,
-        buffers: &BlockBuffers,
+        qkv: BufferId,
+        part: &Part,
         dims: BlockDims,
         turn: u64,
     ) -> Result<()> {
-        let problem = &buffers.attention;
+        let problem = &part.attention;
         let step = usize::try_from(turn.wrapping_mul(0x9E37_79B9) >> 8).unwrap_or(0);
-        let (m, head) = (step % dims.frames, step / 7 % dims.heads);
+        let (m, head) = (step % part.frames, step / 7 % dims.heads);
         let width = 128;
         let head_of = |region: Region| Region { offset_bytes: region.offset_bytes + head * width, ..region };
-        let qkv = buffers.qkv.id();
         let q = &read_rows(engine, qkv, head_of(problem.q), m..m + 1, width)?[0];
         let keys = read_rows(engine, qkv, head_of(problem.k), 0..dims.frames, width)?;
         let values = read_rows(engine, qkv, head_of(problem.v), 0..dims.frames, width)?;
@@ -168,7 +173,7 @@ impl Shadow {
         let largest = scores.iter().fold(f64::NEG_INFINITY, |largest, &score| largest.max(score));
         let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
         let total: f64 = weights.iter().sum();
-        let got = &read_rows(engine, buffers.mixed.id(), head_of(problem.out), m..m + 1, width)?[0];
+        let got = &read_rows(engine, part.mixed.id(), head_of(problem.out), m..m + 1, width)?[0];
         for d in 0..64 {
             let (mut want, mut mass) = (0.0, 0.0);
             for (weight, value) in weights.iter().zip(&values) {

@@ -111,7 +111,7 @@ fn nodes_that_do_not_open() {
     assert!(folder.exists && matches!(folder.opens, Err(Refusal::Other(_))), "{folder:?}");
     tree.write("/dev/accel/accel2", "");
     let path = tree.path("/dev/accel/accel2");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let refused = node::look(&system, Path::new("/dev/accel/accel2"));
     let superuser = fs::File::open(&path).is_ok();
     assert_eq!(refused.opens, if superuser { Ok(()) } else { Err(Refusal::Permission) });
