@@ -16,6 +16,7 @@ from sequence import compile_program
 from taps import Attention, Gemm
 
 FRAMES = 1500
+PARTS = ((0, 768), (768, 732))  # first frame and frames: the host norms one while the array multiplies the other
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,28 @@ def launches(model: Model, cols: int, dtype: str) -> Iterator[Tuple[str, Launch]
 
     A product's rows are as wide as N padded to 64 * cols columns, and the next product reads them at that stride; the
     padding meets zero rows of B. The stem is a product over views that overlap: row t of conv1 begins at mel frame t,
-    row t of conv2 at row 2t of conv1's output, whose first row is the zeros before the first frame. A row holds
-    queries, keys and values side by side: a shim steps 4 MiB at most, and keys and values by themselves can lie farther
-    apart. The residual stays on the host, in f32. In int8, the inputs are rows that the host has quantised.
+    row t of conv2 at row 2t of conv1's output, whose first row is the zeros before the first frame.
+
+    A layer works on `PARTS` of a window in turn. A row of the whole window holds queries, keys and values side by side:
+    a shim steps 4 MiB at most, and keys and values by themselves can lie farther apart. The residual stays on the host,
+    in f32. In int8, the inputs are rows that the host has quantised.
     """
     d, g = model.width, dict(dtype=dtype, out="bf16", cols=cols)
     row = 2 * pad(d, 64 * cols)
     if dtype == "bf16":
         yield "conv1", Gemm(2 * FRAMES, 3 * model.mels, d, **g, a_stride=2 * model.mels, c_offset=row)
         yield "conv2", Gemm(FRAMES, row + d, d, **g, a_stride=2 * row)
-    for index, what in enumerate("qkv"):
-        yield what, Gemm(FRAMES, d, d, **g, c_stride=3 * row, c_offset=index * row)
-    yield "fc1", Gemm(FRAMES, d, 4 * d, **g)
-    if dtype == "bf16":
-        yield "attention", Attention(FRAMES, model.heads, cols, 3 * row, 0, row, 2 * row)
-        yield "out", Gemm(FRAMES, d, d, **g, a_stride=row)
-        yield "fc2", Gemm(FRAMES, 4 * d, d, **g, a_stride=2 * pad(4 * d, 64 * cols))
-    else:
-        yield "fc2", Gemm(FRAMES, 4 * d, d, **g)
+    for number, (first, frames) in enumerate(PARTS):
+        begin = first * 3 * row
+        for index, what in enumerate("qkv"):
+            yield f"{what}{number}", Gemm(frames, d, d, **g, c_stride=3 * row, c_offset=begin + index * row)
+        if dtype == "bf16":
+            attention = Attention(FRAMES, model.heads, cols, frames, 3 * row, begin, row, 2 * row)
+            yield f"attention{number}", attention
+            yield f"out{number}", Gemm(frames, d, d, **g, a_stride=row)
+        yield f"fc1_{number}", Gemm(frames, d, 4 * d, **g)
+        strides = {"a_stride": 2 * pad(4 * d, 64 * cols)} if dtype == "bf16" else {}
+        yield f"fc2_{number}", Gemm(frames, 4 * d, d, **g, **strides)
 
 
 def ddr_bytes(program: Program) -> int:

@@ -213,6 +213,7 @@ class Attention:
     frames: int
     heads: int
     cols: int = 4
+    rows: Optional[int] = None  # queries, where they are a part of the frames
     stride: Optional[int] = None
     q_offset: int = 0
     k_offset: Optional[int] = None
@@ -231,12 +232,12 @@ class Attention:
 
     @property
     def query_blocks(self) -> int:
-        return ceil_div(self.frames, BLOCK_ROWS)
+        return ceil_div(self.frames if self.rows is None else self.rows, BLOCK_ROWS)
 
 
 def attention(t: Attention) -> Program:
     """The program of one attention."""
-    if min(t.frames, t.heads) < 1 or t.cols not in (4, 8):
+    if min(t.frames, t.heads, t.query_blocks) < 1 or t.cols not in (4, 8):
         raise Unplannable(f"{t.frames} frames, {t.heads} heads, {t.cols} columns (4 or 8)")
     width = t.heads * HEAD_BYTES
     stride = 3 * width if t.stride is None else t.stride
@@ -301,11 +302,11 @@ def parser(description: str = "Print the fills and drains of one launch.") -> ar
         t.add_argument(f"--{name}", type=int, required=True)
     names = {
         g: ("a-stride", "a-offset", "c-stride", "c-offset", "residual-stride", "residual-offset"),
-        t: ("stride", "q-offset", "k-offset", "v-offset", "out-stride", "out-offset"),
+        t: ("rows", "stride", "q-offset", "k-offset", "v-offset", "out-stride", "out-offset"),
     }
     for kind, numbers in names.items():
         for name in numbers:
-            kind.add_argument(f"--{name}", type=int, help="bytes")
+            kind.add_argument(f"--{name}", type=int, help="queries" if name == "rows" else "bytes")
         kind.add_argument("--cols", type=int, choices=(4, 8))
         kind.add_argument("--arguments", help="numbers of the launch's arguments, by commas: A,B,C,residual or qkv,params,out")
         kind.add_argument("--words", action="store_true", help="the words of the stream instead of JSON lines")

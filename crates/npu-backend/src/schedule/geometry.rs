@@ -30,6 +30,8 @@ pub const MEMTILE_B_BYTES: usize = 2 * B_OBJECT_BYTES;
 pub const ROW_SCALE_BYTES: usize = A_L2_ROW_BYTES;
 /// Products of int8 that an int32 sum always holds: the last multiple of 256 below 2³¹ / (128 · 128).
 pub const MAX_INT8_K: usize = 130_816;
+/// The longest step of a shim's descriptor: 20 bits of words (mlir-aie: AIEXDialect.cpp, `verifyStridesWraps`).
+pub const MAX_STEP_BYTES: usize = 4 << 20;
 
 /// The cores that a plan spreads over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@
 
 use crate::kernel::manifest::Manifest;
 use crate::kernel::{Channel, Program};
-use crate::schedule::geometry::{A_ROW_BYTES, B_OBJECT_BYTES, Grid, MAX_INT8_K, TILE_ROWS};
+use crate::schedule::geometry::{A_ROW_BYTES, B_OBJECT_BYTES, Grid, MAX_INT8_K, MAX_STEP_BYTES, TILE_ROWS};
 use crate::schedule::{AttentionProblem, GemmKind, GemmProblem, LoopOrder, Region, attention, gemm, order};
 
 const NPU1: Grid = Grid { columns: 4, rows: 4 };
@@ -155,5 +155,16 @@ fn attention_plans_cover_their_output_for_any_number_of_heads() {
         assert!(program.segments.iter().all(|segment| segment.tap.argument != attention::argument::QKV
             || segment.tap.end_bytes().unwrap() <= 3 * rows * stride));
         assert_eq!(problem.params(grid).len(), 2 * B_OBJECT_BYTES);
+    }
+}
+
+#[test]
+fn values_farther_from_keys_than_a_dma_steps_are_refused() {
+    let at = |offset_bytes: usize| Region { offset_bytes, row_stride_bytes: 3072 };
+    for (apart, fits) in [(MAX_STEP_BYTES, true), (MAX_STEP_BYTES + 64, false)] {
+        let (q, k, v, out) = (at(0), at(64), at(64 + apart), at(0));
+        let problem = AttentionProblem { heads: 20, frames: 1500, rows: 1500, q, k, v, out };
+        let planned = attention::plan(NPU2, &problem);
+        assert_eq!(planned.is_ok(), fits, "{apart} bytes apart: {planned:?}");
     }
 }
