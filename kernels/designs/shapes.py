@@ -1,7 +1,7 @@
 """Every launch that Whisper's encoders need, by model, type and number of columns.
 
 Sizes: openai/whisper:whisper/model.py (dimensions stored in the checkpoints), head width 64 in all of them.
-Run as a command it lists the launches as `name<TAB>arguments of taps.py`.
+Run as a command it lists the launches as `name<TAB>arguments of taps.py`, or with --keys as `name<TAB>key`.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from sequence import compile_program
 from taps import Attention, Gemm
 
 FRAMES = 1500
+PARTS = ((0, 768), (768, 732))  # first frame and frames: the host norms one while the array multiplies the other
 
 
 @dataclass(frozen=True)
@@ -40,31 +41,32 @@ Launch = Union[Gemm, Attention]
 
 
 def launches(model: Model, cols: int, dtype: str) -> Iterator[Tuple[str, Launch]]:
-    """What one layer and the stem launch. GEMMs are without an order: see `orders`.
+    """What the stem and one layer launch. GEMMs are without an order: see `orders`.
 
     A product's rows are as wide as N padded to 64 * cols columns, and the next product reads them at that stride; the
     padding meets zero rows of B. The stem is a product over views that overlap: row t of conv1 begins at mel frame t,
-    row t of conv2 at row 2t of conv1's output, with the padding inside its K.
+    row t of conv2 at row 2t of conv1's output, whose first row is the zeros before the first frame.
+
+    A layer works on `PARTS` of a window in turn. A row of the whole window holds queries, keys and values side by side:
+    a shim steps 4 MiB at most, and keys and values by themselves can lie farther apart. The residual stays on the host,
+    in f32. In int8, the inputs are rows that the host has quantised.
     """
-    d, granule = model.width, 64 * cols
-    wide = pad(d, granule)
-    attention_row = pad(model.heads, cols) * 128
-    qkv_row = pad(3 * d, granule) * 2
-    g = dict(dtype=dtype, out="bf16", cols=cols)
-
-    def after(row: int) -> dict:
-        """A's stride: rows that a launch before wrote, or, for int8, rows that the host quantised."""
-        return {"a_stride": row} if dtype == "bf16" else {}
-
+    d, g = model.width, dict(dtype=dtype, out="bf16", cols=cols)
+    row = 2 * pad(d, 64 * cols)
     if dtype == "bf16":
-        yield "conv1", Gemm(2 * FRAMES, 3 * model.mels, d, **g, a_stride=2 * model.mels)
-        yield "conv2", Gemm(FRAMES, 3 * wide, d, **g, a_stride=2 * 2 * wide)
-    yield "qkv", Gemm(FRAMES, d, 3 * d, **g, **after(2 * wide))
-    if dtype == "bf16":
-        yield "attention", Attention(FRAMES, model.heads, cols, stride=qkv_row, k_offset=2 * d, v_offset=4 * d)
-    yield "out", Gemm(FRAMES, d, d, **g, residual=dtype == "bf16", **after(attention_row))
-    yield "fc1", Gemm(FRAMES, d, 4 * d, **g, **after(2 * wide))
-    yield "fc2", Gemm(FRAMES, 4 * d, d, **g, residual=dtype == "bf16", **after(2 * pad(4 * d, granule)))
+        yield "conv1", Gemm(2 * FRAMES, 3 * model.mels, d, **g, a_stride=2 * model.mels, c_offset=row)
+        yield "conv2", Gemm(FRAMES, row + d, d, **g, a_stride=2 * row)
+    for number, (first, frames) in enumerate(PARTS):
+        begin = first * 3 * row
+        for index, what in enumerate("qkv"):
+            yield f"{what}{number}", Gemm(frames, d, d, **g, c_stride=3 * row, c_offset=begin + index * row)
+        if dtype == "bf16":
+            attention = Attention(FRAMES, model.heads, cols, frames, 3 * row, begin, row, 2 * row)
+            yield f"attention{number}", attention
+            yield f"out{number}", Gemm(frames, d, d, **g, a_stride=row)
+        yield f"fc1_{number}", Gemm(frames, d, 4 * d, **g)
+        strides = {"a_stride": 2 * pad(4 * d, 64 * cols)} if dtype == "bf16" else {}
+        yield f"fc2_{number}", Gemm(frames, 4 * d, d, **g, **strides)
 
 
 def ddr_bytes(program: Program) -> int:
@@ -132,9 +134,10 @@ def main(argv: List[str]) -> int:
     parser = argparse.ArgumentParser(description="List the launches to build.")
     parser.add_argument("--cols", type=int, choices=(4, 8), required=True)
     parser.add_argument("--models", nargs="*", choices=tuple(MODELS), help="these only")
+    parser.add_argument("--keys", action="store_true", help="what names a launch's program, instead of its arguments")
     arguments = parser.parse_args(argv)
     for name, launch in catalogue(arguments.cols, arguments.models or tuple(MODELS)):
-        print(f"{name}\t{options(launch)}")
+        print(f"{name}\t{program_of(launch).key() if arguments.keys else options(launch)}")
     return 0
 
 

@@ -19,6 +19,7 @@ M is padded to 256 rows, N to 64 * cols columns, by the owner of the buffers.
 Run as a command it prints one JSON object a line, or with --words the words of the stream, one line:
     python3 taps.py gemm --m 1536 --k 512 --n 2048 --dtype bf16 --order a_resident --cols 4
     python3 taps.py attention --frames 1500 --heads 8 --cols 4 --words
+Alone it reads such launches, one a line, and prints the words of each: one line a launch.
 """
 
 import argparse
@@ -204,14 +205,15 @@ class Attention:
 
     A group is `cols` heads, one a column. For each block of 256 query rows the parameters, K and V are fetched again
     (replay 1): parameters and K|V lie in different arguments, and a replay keeps one segment, not an order of two.
-    `params` holds one object for each (group, column); a column beyond the last head is told IDLE there, reads the
-    last head's K and V, and its zeros land in output columns beyond the last head: rows of the output hold
+    `params` holds two objects: one for columns with work, and one that says IDLE for columns beyond the last head. Those
+    read the last head's K and V, and their zeros land in output columns beyond the last head: rows of the output hold
     groups * cols heads.
     """
 
     frames: int
     heads: int
     cols: int = 4
+    rows: Optional[int] = None  # queries, where they are a part of the frames
     stride: Optional[int] = None
     q_offset: int = 0
     k_offset: Optional[int] = None
@@ -230,12 +232,12 @@ class Attention:
 
     @property
     def query_blocks(self) -> int:
-        return ceil_div(self.frames, BLOCK_ROWS)
+        return ceil_div(self.frames if self.rows is None else self.rows, BLOCK_ROWS)
 
 
 def attention(t: Attention) -> Program:
     """The program of one attention."""
-    if min(t.frames, t.heads) < 1 or t.cols not in (4, 8):
+    if min(t.frames, t.heads, t.query_blocks) < 1 or t.cols not in (4, 8):
         raise Unplannable(f"{t.frames} frames, {t.heads} heads, {t.cols} columns (4 or 8)")
     width = t.heads * HEAD_BYTES
     stride = 3 * width if t.stride is None else t.stride
@@ -256,7 +258,7 @@ def attention(t: Attention) -> Program:
             for j in range(t.cols):
                 column = group * t.cols + j
                 head = min(column, t.heads - 1)
-                params = Tap.of(arg_params, column * B_OBJECT, B_OBJECT)
+                params = Tap.of(arg_params, 0 if column < t.heads else B_OBJECT, B_OBJECT)
                 keys = Tap.of(
                     arg_qkv,
                     k_offset + head * HEAD_BYTES,
@@ -300,11 +302,11 @@ def parser(description: str = "Print the fills and drains of one launch.") -> ar
         t.add_argument(f"--{name}", type=int, required=True)
     names = {
         g: ("a-stride", "a-offset", "c-stride", "c-offset", "residual-stride", "residual-offset"),
-        t: ("stride", "q-offset", "k-offset", "v-offset", "out-stride", "out-offset"),
+        t: ("rows", "stride", "q-offset", "k-offset", "v-offset", "out-stride", "out-offset"),
     }
     for kind, numbers in names.items():
         for name in numbers:
-            kind.add_argument(f"--{name}", type=int, help="bytes")
+            kind.add_argument(f"--{name}", type=int, help="queries" if name == "rows" else "bytes")
         kind.add_argument("--cols", type=int, choices=(4, 8))
         kind.add_argument("--arguments", help="numbers of the launch's arguments, by commas: A,B,C,residual or qkv,params,out")
         kind.add_argument("--words", action="store_true", help="the words of the stream instead of JSON lines")
@@ -312,8 +314,13 @@ def parser(description: str = "Print the fills and drains of one launch.") -> ar
 
 
 def main(argv: List[str]) -> int:
-    arguments = parser().parse_args(argv)
     try:
+        if not argv:
+            reads = parser()
+            for line in sys.stdin:
+                print(*from_arguments(reads.parse_args(line.split())).words())
+            return 0
+        arguments = parser().parse_args(argv)
         program = from_arguments(arguments)
     except Unplannable as error:
         print(f"taps.py: {error}", file=sys.stderr)

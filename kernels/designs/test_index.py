@@ -28,15 +28,15 @@ class Index(unittest.TestCase):
         with tempfile.TemporaryDirectory() as root:
             folder = Path(root)
             (folder / "encoder.xclbin").write_bytes(b"x")
-            (folder / "base-attention-bf16.insts").write_bytes(b"x")
+            (folder / "base-attention0-bf16.insts").write_bytes(b"x")
             text, missing = write_index.index("aie2", "0" * 32, folder)
         self.assertEqual(text.count("[[image]]"), 1)
         self.assertEqual(text.count("[[image.entry]]"), 1)
-        self.assertIn('instructions = "base-attention-bf16.insts"', text)
-        self.assertIn('{ role = "weight", bytes = 32768 }', text)
+        self.assertIn('instructions = "base-attention0-bf16.insts"', text)
+        self.assertIn('{ role = "weight", bytes = 4096 }', text)
         self.assertIn("seed_matmul", missing)
-        self.assertIn("base-qkv-bf16-both", missing)
-        self.assertNotIn("base-attention-bf16", missing)
+        self.assertIn("base-q0-bf16-both", missing)
+        self.assertNotIn("base-attention0-bf16", missing)
 
     def test_keys_tell_launches_apart_and_do_not_see_the_order_between_channels(self):
         for cols in (4, 8):

@@ -165,7 +165,7 @@ class AttentionTaps(unittest.TestCase):
                 stride = 3 * heads * HEAD_BYTES
                 memory = {
                     0: labelled(1, rows, stride, stride, STEP),
-                    1: b"".join(label(2, o, 0) * (B_OBJECT // 4) for o in range(t.groups * cols)),
+                    1: b"".join(label(2, idle, 0) * (B_OBJECT // 4) for idle in range(2)),
                 }
                 for i in range(ROWS):
                     want = b"".join(
@@ -182,7 +182,7 @@ class AttentionTaps(unittest.TestCase):
 
     def naive_b(self, t: taps.Attention, column: int) -> bytes:
         head = min(column, t.heads - 1)
-        parts = [label(2, column, 0) * (B_OBJECT // 4)]
+        parts = [label(2, column >= t.heads, 0) * (B_OBJECT // 4)]
         for block in range(t.key_blocks):
             for part in (1, 2):
                 for row in range(block * KEY_BLOCK, (block + 1) * KEY_BLOCK):

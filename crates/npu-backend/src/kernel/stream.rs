@@ -8,6 +8,7 @@
 //! channel | argument | offset | run | 4 × (size, stride) | replay          (bytes; a drain's replay is 1)
 //! ```
 
+use crate::kernel::fingerprint::Fingerprint;
 use crate::kernel::tap::{MAX_DIMS, Tap, TapDim};
 
 const MAGIC: u32 = 0x4E50_5553;
@@ -18,7 +19,7 @@ const ENTRY_WORDS: usize = 5 + 2 * MAX_DIMS;
 const MAX_SIDE: u32 = 64;
 
 /// Where a segment goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
     /// Broadcast along this row of cores.
     A(u32),
@@ -87,6 +88,23 @@ impl Program {
             push(&mut words, DRAIN + drain.column, &drain.tap, 1);
         }
         words
+    }
+
+    /// The same launch with its entries in the order of their channels. Only the order within a channel matters.
+    #[must_use]
+    pub fn by_channel(&self) -> Self {
+        let mut sorted = self.clone();
+        sorted.segments.sort_by_key(|segment| segment.channel);
+        sorted.drains.sort_by_key(|drain| drain.column);
+        sorted
+    }
+
+    /// Names what the launch does, whatever the order between its channels: built instructions are found by it
+    /// (`kernels/designs/program.py` makes the same).
+    #[must_use]
+    pub fn key(&self) -> String {
+        let words = self.by_channel().encode();
+        words.iter().fold(Fingerprint::new(), |hash, word| hash.bytes(&word.to_le_bytes())).hex()
     }
 
     /// From words.
@@ -168,6 +186,17 @@ mod tests {
     #[test]
     fn words_go_both_ways() {
         assert_eq!(Program::decode(&program().encode()).unwrap(), program());
+    }
+
+    #[test]
+    fn a_key_sees_the_order_within_a_channel_alone() {
+        let mut program = program();
+        program.segments.push(Segment { channel: Channel::B(0), tap: Tap::linear(1, 4096, 4096), replay: 1 });
+        let key = program.key();
+        program.segments.swap(0, 1);
+        assert_eq!(program.key(), key);
+        program.segments.swap(0, 2);
+        assert_ne!(program.key(), key);
     }
 
     #[test]

@@ -37,7 +37,8 @@ impl Tap {
         Self::nested(argument, offset_bytes, len_bytes, &[])
     }
 
-    /// Runs of `run_bytes` under the loops `(size, stride_bytes)`, outermost first; at most [`MAX_DIMS`] of them.
+    /// Runs of `run_bytes` under the loops `(size, stride_bytes)`, outermost first; at most [`MAX_DIMS`] of them. Loops
+    /// of one turn are left out, so that equal walks are equal taps.
     ///
     /// # Panics
     /// If there are more loops than a descriptor has.
@@ -45,7 +46,8 @@ impl Tap {
     pub fn nested(argument: u32, offset_bytes: u32, run_bytes: u32, loops: &[(u32, u32)]) -> Self {
         assert!(loops.len() <= MAX_DIMS, "a descriptor has {MAX_DIMS} loops, not {}", loops.len());
         let mut dims = [TapDim { size: 1, stride_bytes: 0 }; MAX_DIMS];
-        for (dim, &(size, stride_bytes)) in dims[MAX_DIMS - loops.len()..].iter_mut().zip(loops) {
+        let turning = loops.iter().rev().filter(|&&(size, _)| size != 1);
+        for (dim, &(size, stride_bytes)) in dims.iter_mut().rev().zip(turning) {
             *dim = TapDim { size, stride_bytes };
         }
         Self { argument, offset_bytes, run_bytes, dims }
@@ -137,6 +139,13 @@ mod tests {
         let mut short = [7; 19];
         assert!(!tap.scatter(&[0; 12], &mut short) && short == [7; 19]);
         assert!(!tap.scatter(&[0; 11], &mut [0; 20]));
+    }
+
+    #[test]
+    fn equal_walks_are_equal_taps() {
+        let tap = Tap::nested(0, 0, 4, &[(1, 7), (3, 8), (1, 9), (2, 64)]);
+        assert_eq!(tap, Tap::nested(0, 0, 4, &[(3, 8), (2, 64)]));
+        assert_eq!(Tap::nested(0, 0, 4, &[(1, 8)]), Tap::linear(0, 0, 4));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! column in blocks of 32 and are read again for each block of 256 queries.
 
 use super::gemm::{Region, word};
-use super::geometry::{A_L2_ROW_BYTES, B_OBJECT_BYTES, B_ROW_BYTES, C_ROW_BYTES, Grid, TILE_ROWS};
+use super::geometry::{
+    A_L2_ROW_BYTES, B_OBJECT_BYTES, B_ROW_BYTES, C_ROW_BYTES, Grid, MAX_STEP_BYTES, TILE_ROWS,
+};
 use super::params::{self, Params};
 use crate::kernel::{Channel, Drain, Program, Segment, Tap};
 use crate::{Error, Result};
@@ -130,6 +132,10 @@ fn check(problem: &AttentionProblem) -> Result<()> {
         || problem.v.offset_bytes < problem.k.offset_bytes
     {
         return unfit("values must follow the keys at the same row stride".into());
+    }
+    let apart = problem.v.offset_bytes - problem.k.offset_bytes;
+    if apart > MAX_STEP_BYTES {
+        return unfit(format!("values begin {apart} bytes after the keys; a DMA steps {MAX_STEP_BYTES}"));
     }
     Ok(())
 }

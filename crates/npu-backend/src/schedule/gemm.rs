@@ -4,7 +4,8 @@
 //! [`LoopOrder`]; `kernels/designs/taps.py` walks the same loops.
 
 use super::geometry::{
-    A_L2_ROW_BYTES, A_ROW_BYTES, B_OBJECT_BYTES, C_ROW_BYTES, Grid, ROW_SCALE_BYTES, TILE_COLUMNS, TILE_ROWS,
+    A_L2_ROW_BYTES, A_ROW_BYTES, B_OBJECT_BYTES, C_ROW_BYTES, Grid, MAX_INT8_K, ROW_SCALE_BYTES,
+    TILE_COLUMNS, TILE_ROWS,
 };
 use super::order::{self, LoopOrder};
 use crate::kernel::{Channel, Drain, Program, Segment, Tap};
@@ -185,6 +186,9 @@ impl GemmProblem {
         if self.m == 0 || self.k == 0 || self.n == 0 {
             return unfit(format!("a product of {}×{}×{}", self.m, self.k, self.n));
         }
+        if self.kind != GemmKind::Bf16 && self.k > MAX_INT8_K {
+            return unfit(format!("K = {}: int32 sums of int8 products hold {MAX_INT8_K} of them", self.k));
+        }
         let regions = [Some(self.a), Some(self.c), self.residual];
         if let Some(region) = regions.into_iter().flatten().find(|region| {
             !region.offset_bytes.is_multiple_of(4) || !region.row_stride_bytes.is_multiple_of(4)
@@ -201,11 +205,10 @@ impl GemmProblem {
 /// The program of `problem` in the loop order of least DDR traffic that fits the memtiles.
 ///
 /// # Errors
-/// [`Error::Shape`] if no order fits.
+/// [`Error::Shape`] if there is nothing to do, or the product does not fit the array's words.
 pub fn plan(grid: Grid, problem: &GemmProblem) -> Result<Program> {
     problem.check()?;
-    let order = order::choose(grid, problem)?;
-    plan_in(grid, problem, order)
+    plan_in(grid, problem, order::choose(grid, problem))
 }
 
 /// The program of `problem` in one loop order.
@@ -245,6 +248,16 @@ pub fn plan_in(grid: Grid, problem: &GemmProblem, order: LoopOrder) -> Result<Pr
                 for block in 0..blocks {
                     walk.drain(&mut program, panel, block)?;
                 }
+            }
+        }
+        LoopOrder::Streamed => {
+            for (panel, block) in (0..panels).flat_map(|panel| (0..blocks).map(move |block| (panel, block))) {
+                walk.fill_b(&mut program, panel, 1)?;
+                for _ in 0..problem.tiles_of_a_panel() {
+                    walk.fill_a(&mut program, block..block + 1, 1)?;
+                }
+                walk.fill_residual(&mut program, panel, block)?;
+                walk.drain(&mut program, panel, block)?;
             }
         }
     }

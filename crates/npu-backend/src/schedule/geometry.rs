@@ -9,8 +9,8 @@ pub const TILE_ROWS: usize = 64;
 pub const TILE_COLUMNS: usize = 64;
 /// Bytes of a row of an A object in a core.
 pub const A_ROW_BYTES: usize = 64;
-/// Bytes of a row of an A object in a memtile: four objects of a core. Runs from DDR are this long, because runs below
-/// 112 bytes cost more than twice the time.
+/// Bytes of a row of an A object in a memtile: four objects of a core. Runs from DDR are this long, because runs of
+/// 112 bytes and less cost more than twice the time.
 pub const A_L2_ROW_BYTES: usize = 256;
 /// A B object: 32 rows of 128 bytes.
 pub const B_OBJECT_BYTES: usize = 4096;
@@ -28,6 +28,10 @@ pub const MEMTILE_A_BYTES: usize = 2 * TILE_ROWS * A_L2_ROW_BYTES;
 pub const MEMTILE_B_BYTES: usize = 2 * B_OBJECT_BYTES;
 /// Bytes of the row scale's tail behind a row of int8 activations: one object of a memtile wide.
 pub const ROW_SCALE_BYTES: usize = A_L2_ROW_BYTES;
+/// Products of int8 that an int32 sum always holds: the last multiple of 256 below 2³¹ / (128 · 128).
+pub const MAX_INT8_K: usize = 130_816;
+/// The longest step of a shim's descriptor: 20 bits of words (mlir-aie: AIEXDialect.cpp, `verifyStridesWraps`).
+pub const MAX_STEP_BYTES: usize = 4 << 20;
 
 /// The cores that a plan spreads over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,11 +16,13 @@ pub enum LoopOrder {
     BResident,
     /// All of A stays, and one panel of weights: everything is read once.
     BothResident,
+    /// Panels outside, and nothing stays: both operands are read for each block of each panel. For K too long to keep.
+    Streamed,
 }
 
 impl LoopOrder {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::AResident, Self::BResident, Self::BothResident];
+    pub const ALL: [Self; 4] = [Self::AResident, Self::BResident, Self::BothResident, Self::Streamed];
 }
 
 /// Bytes that a product moves between DDR and the array.
@@ -44,6 +46,7 @@ pub fn traffic(grid: Grid, problem: &GemmProblem, order: LoopOrder) -> Traffic {
         LoopOrder::AResident => a + blocks * b,
         LoopOrder::BResident => panels * a + b,
         LoopOrder::BothResident => a + b,
+        LoopOrder::Streamed => panels * problem.tiles_of_a_panel() * a + blocks * b,
     };
     Traffic { read_bytes: read_bytes + residual, written_bytes: c }
 }
@@ -56,8 +59,11 @@ pub fn memtile_bytes(grid: Grid, problem: &GemmProblem, order: LoopOrder) -> usi
     let (a_block, b_panel) = (TILE_ROWS * problem.a_row_bytes(), problem.b_panel_bytes());
     let (a, b) = match order {
         LoopOrder::AResident => (a_block, MEMTILE_B_BYTES),
+        // What is sent twice is kept.
+        LoopOrder::BResident if problem.tiles_of_a_panel() > 1 => (a_block, b_panel),
         LoopOrder::BResident => (MEMTILE_A_BYTES, b_panel),
         LoopOrder::BothResident => (blocks * a_block, b_panel),
+        LoopOrder::Streamed => (MEMTILE_A_BYTES, MEMTILE_B_BYTES),
     };
     MEMTILE_C_BYTES + a + b
 }
@@ -72,8 +78,8 @@ pub fn check(grid: Grid, problem: &GemmProblem, order: LoopOrder) -> Result<()> 
     if bytes > MEMTILE_BYTES {
         return unfit(format!("{order:?} needs {bytes} bytes of each memtile, which has {MEMTILE_BYTES}"));
     }
-    if problem.residual.is_some() && order != LoopOrder::BResident {
-        return unfit(format!("a residual comes between replays of A, which {order:?} does not allow"));
+    if problem.residual.is_some() && !matches!(order, LoopOrder::BResident | LoopOrder::Streamed) {
+        return unfit(format!("a residual comes between blocks of A, which {order:?} keeps and repeats"));
     }
     if problem.tiles_of_a_panel() > 1 && order == LoopOrder::BothResident {
         return unfit(format!("{:?} takes each block of A twice in a row", problem.kind));
@@ -81,16 +87,9 @@ pub fn check(grid: Grid, problem: &GemmProblem, order: LoopOrder) -> Result<()> 
     Ok(())
 }
 
-/// The order of least traffic that fits.
-///
-/// # Errors
-/// [`Error::Shape`] if none fits: K is too long for a memtile.
-pub fn choose(grid: Grid, problem: &GemmProblem) -> Result<LoopOrder> {
+/// The order of least traffic that fits; [`LoopOrder::Streamed`] fits any product.
+#[must_use]
+pub fn choose(grid: Grid, problem: &GemmProblem) -> LoopOrder {
     let fitting = LoopOrder::ALL.into_iter().filter(|&order| check(grid, problem, order).is_ok());
-    fitting.min_by_key(|&order| traffic(grid, problem, order).read_bytes).ok_or_else(|| Error::Shape {
-        why: format!(
-            "K = {} in {:?}: neither a block of A nor a panel of weights fits a memtile",
-            problem.k, problem.kind
-        ),
-    })
+    fitting.min_by_key(|&order| traffic(grid, problem, order).read_bytes).unwrap_or(LoopOrder::Streamed)
 }

@@ -130,6 +130,9 @@ fn products_equal_plain_arithmetic_over_edges_and_loop_orders() {
         Case { arithmetic: Arithmetic::Exact, ..plain(GemmKind::Bf16, 30, 70, 70) },
         // K = 2048 fits the memtiles in no other order than the one that keeps a panel of weights.
         plain(GemmKind::Bf16, 70, 2048, 64),
+        // Nothing of K = 4096 is kept: blocks and panels, each read again.
+        Case { residual: true, gelu: true, ..plain(GemmKind::Bf16, 260, 4096, 260) },
+        Case { arch: Arch::Aie2p, ..plain(GemmKind::Int8Bf16, 10, 8000, 70) },
     ] {
         check(&case);
     }

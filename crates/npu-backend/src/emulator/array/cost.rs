@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::l1::{A_L2_BYTES, C_BYTES, OBJECT_BYTES};
 use super::parameters::Operation;
 use super::worker::Job;
+use crate::emulator::cost::{SHORT_RUN_BYTES, SHORT_RUN_WEIGHT};
 use crate::kernel::manifest::{KernelSpec, Manifest};
 use crate::kernel::{Channel, Program, Tap};
 use crate::{Arch, Error, Result};
@@ -32,10 +33,6 @@ pub(crate) struct Work {
 
 /// Bytes that a stream moves in a cycle (AM020: 32-bit streams).
 const STREAM_BYTES: u64 = 4;
-/// Contiguous bytes below which DDR is slower, and by how much: bf16 at a K run of 56 elements reaches 1.27 TOPS, of
-/// 224 elements 3.12 (arXiv 2512.13282).
-const SHORT_RUN_BYTES: u64 = 112;
-const SHORT_RUN_COST: f64 = 1.0 / 0.41;
 
 impl Work {
     /// The share that the program alone decides: everything but the cores' own work.
@@ -83,7 +80,7 @@ pub(crate) fn weighted(tap: &Tap) -> u64 {
         }
         run *= u64::from(dim.size);
     }
-    if run < SHORT_RUN_BYTES { (bytes as f64 * SHORT_RUN_COST).ceil() as u64 } else { bytes }
+    if run <= SHORT_RUN_BYTES as u64 { (bytes as f64 * SHORT_RUN_WEIGHT).ceil() as u64 } else { bytes }
 }
 
 /// Cycles of one kernel on one generation.
@@ -178,7 +175,9 @@ mod tests {
     #[test]
     fn short_runs_weigh_more_unless_they_touch() {
         let weight = |run, loops: &[(u32, u32)]| weighted(&Tap::nested(0, 0, run, loops));
-        assert_eq!(weight(112, &[(10, 1024)]), 1120);
+        assert_eq!(weight(116, &[(10, 1024)]), 1160);
+        // The published slow point is a run of exactly 112 bytes: 1120 / 0.41.
+        assert_eq!(weight(112, &[(10, 1024)]), 2732);
         // 100·64 / 0.41.
         assert_eq!(weight(64, &[(100, 1024)]), 15610);
         assert_eq!(weight(64, &[(50, 1024), (2, 64)]), 6400);

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use crate::kernel::manifest::Manifest;
 use crate::kernel::{Channel, Program};
-use crate::schedule::geometry::{A_ROW_BYTES, B_OBJECT_BYTES, Grid, TILE_ROWS};
+use crate::schedule::geometry::{A_ROW_BYTES, B_OBJECT_BYTES, Grid, MAX_INT8_K, MAX_STEP_BYTES, TILE_ROWS};
 use crate::schedule::{
     AttentionProblem, GemmKind, GemmProblem, LoopOrder, Queries, Region, attention, gemm, order,
 };
@@ -36,7 +37,14 @@ fn sent(program: &Program, channel: Channel) -> usize {
 
 #[test]
 fn gemm_plans_cover_their_output_and_move_what_they_say() {
-    let shapes = [(1536, 512, 512), (1500, 512, 2048), (1, 64, 1), (300, 240, 700), (1536, 2048, 512)];
+    let shapes = [
+        (1536, 512, 512),
+        (1500, 512, 2048),
+        (1, 64, 1),
+        (300, 240, 700),
+        (1536, 2048, 512),
+        (300, 4096, 300),
+    ];
     let kinds = [GemmKind::Bf16, GemmKind::Int8Int32, GemmKind::Int8Bf16, GemmKind::Int8Int8];
     let mut planned = 0;
     for grid in [NPU1, NPU2] {
@@ -67,27 +75,59 @@ fn gemm_plans_cover_their_output_and_move_what_they_say() {
             }
         }
     }
-    assert!(planned > 80, "only {planned} plans fitted");
+    assert!(planned > 150, "only {planned} plans fitted");
 }
 
 #[test]
 fn the_order_of_least_traffic_is_chosen() {
-    let best = |shape| order::choose(NPU1, &problem(NPU1, GemmKind::Bf16, shape)).unwrap();
+    let best = |shape| order::choose(NPU1, &problem(NPU1, GemmKind::Bf16, shape));
     // All of A fits the memtiles at d = 512; at K = 2048 only one panel of weights does.
     assert_eq!(best((1536, 512, 2048)), LoopOrder::BothResident);
     assert_eq!(best((1536, 2048, 512)), LoopOrder::BResident);
+    // From K = 4096 on, a panel of weights is 64 rows of 8 KiB and fills a memtile alone.
+    assert_eq!(best((1536, 4096, 1024)), LoopOrder::Streamed);
+    assert_eq!(best((1536, 5120, 1280)), LoopOrder::Streamed);
     let with_residual = GemmProblem {
         residual: Some(Region { offset_bytes: 0, row_stride_bytes: 4096 }),
         ..problem(NPU1, GemmKind::Bf16, (1536, 512, 2048))
     };
-    assert_eq!(order::choose(NPU1, &with_residual).unwrap(), LoopOrder::BResident);
+    assert_eq!(order::choose(NPU1, &with_residual), LoopOrder::BResident);
+    let long =
+        GemmProblem { residual: with_residual.residual, ..problem(NPU1, GemmKind::Bf16, (256, 4096, 256)) };
+    assert_eq!(order::choose(NPU1, &long), LoopOrder::Streamed);
+}
+
+#[test]
+fn a_residual_follows_its_block_of_a() {
+    let shape = (512, 4096, 512);
+    let residual = Some(Region { offset_bytes: 0, row_stride_bytes: 1024 });
+    let problem = GemmProblem { residual, ..problem(NPU1, GemmKind::Bf16, shape) };
+    for order in LoopOrder::ALL {
+        let program = gemm::plan_in(NPU1, &problem, order);
+        assert_eq!(program.is_ok(), order == LoopOrder::Streamed, "{order:?}");
+    }
+    let program = gemm::plan(NPU1, &problem).unwrap();
+    let row: Vec<_> = program.segments.iter().filter(|segment| segment.channel == Channel::A(2)).collect();
+    // Two blocks of two panels: rows of A, then of the residual.
+    assert_eq!(row.len(), 2 * 4);
+    for pair in row.chunks_exact(2) {
+        let [a, residual] = [pair[0].tap, pair[1].tap];
+        assert_eq!((a.argument, residual.argument), (gemm::argument::A, gemm::argument::RESIDUAL));
+        assert_eq!((a.len_bytes(), residual.len_bytes()), (64 * 8192, 64 * 512));
+    }
 }
 
 #[test]
 fn what_does_not_fit_is_refused_with_its_reason() {
-    let long = problem(NPU1, GemmKind::Bf16, (256, 16384, 256));
-    let error = gemm::plan(NPU1, &long).unwrap_err().to_string();
-    assert!(error.contains("K = 16384"), "{error}");
+    assert_eq!(MAX_INT8_K, Manifest::embedded().unwrap().limits.unwrap().max_k_i8 as usize);
+    for (k, fits) in [(MAX_INT8_K, true), (MAX_INT8_K + 1, false)] {
+        let program = gemm::plan(NPU1, &problem(NPU1, GemmKind::Int8Int32, (1, k, 1)));
+        assert_eq!(program.is_ok(), fits, "K = {k}");
+    }
+    let bf16 = problem(NPU1, GemmKind::Bf16, (1, 1 << 17, 1));
+    assert!(gemm::plan(NPU1, &bf16).is_ok());
+    let kept = gemm::plan_in(NPU1, &bf16, LoopOrder::AResident).unwrap_err().to_string();
+    assert!(kept.contains("AResident needs"), "{kept}");
     for shape in [(0, 1, 1), (1, 0, 1), (1, 1, 0)] {
         assert!(gemm::plan(NPU1, &problem(NPU1, GemmKind::Bf16, shape)).is_err(), "{shape:?}");
     }
@@ -111,5 +151,17 @@ fn attention_plans_cover_their_output_for_any_number_of_heads() {
         assert!(program.segments.iter().all(|segment| segment.tap.argument != attention::argument::QKV
             || segment.tap.end_bytes().unwrap() <= 3 * rows * stride));
         assert_eq!(problem.params(grid).len(), 2 * B_OBJECT_BYTES);
+    }
+}
+
+#[test]
+fn values_farther_from_keys_than_a_dma_steps_are_refused() {
+    let at = |offset_bytes: usize| Region { offset_bytes, row_stride_bytes: 3072 };
+    for (apart, fits) in [(MAX_STEP_BYTES, true), (MAX_STEP_BYTES + 64, false)] {
+        let (q, k, v, out) = (at(0), at(64), at(64 + apart), at(0));
+        let problem =
+            AttentionProblem { heads: 20, frames: 1500, rows: 1500, queries: Queries::Plain, q, k, v, out };
+        let planned = attention::plan(NPU2, &problem);
+        assert_eq!(planned.is_ok(), fits, "{apart} bytes apart: {planned:?}");
     }
 }

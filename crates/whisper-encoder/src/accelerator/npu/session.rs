@@ -260,7 +260,7 @@ impl Session {
         let grid = self.engine.grid();
         let region = product(grid, GemmKind::Bf16, (dims.frames, d, d));
         let (part, stride) = (region.c_len_bytes(grid), region.c.row_stride_bytes);
-        let at = |index: usize| Region { offset_bytes: index * part, row_stride_bytes: stride };
+        let at = |index: usize| Region { offset_bytes: index * stride, row_stride_bytes: 3 * stride };
         let problem = npu_backend::schedule::AttentionProblem {
             heads,
             frames: dims.frames,
@@ -269,7 +269,7 @@ impl Session {
             q: at(0),
             k: at(1),
             v: at(2),
-            out: at(0),
+            out: region.c,
         };
         let params = problem.params(grid);
         let input = self.engine.buffer(3 * part, BufferRole::Input)?;
@@ -279,8 +279,8 @@ impl Session {
             let launch = self.engine.attention(&problem, input.id(), words.id(), output.id())?;
             self.engine.write(words.id(), 0..params.len(), |bytes| bytes.copy_from_slice(&params))?;
             self.engine.write(input.id(), 0..3 * part, |bytes| {
-                for (values, bytes) in [q, k, v].into_iter().zip(bytes.chunks_mut(part)) {
-                    pack::rows_to_bf16(values, d, bytes, stride);
+                for (index, values) in [q, k, v].into_iter().enumerate() {
+                    pack::rows_to_bf16(values, d, &mut bytes[index * stride..], 3 * stride);
                 }
             })?;
             self.engine.run(&Batch::new(vec![launch])?)?;
