@@ -120,8 +120,18 @@ impl Shadow {
         let width = 2 * HEAD_DIM;
         let head_of = |region: Region| Region { offset_bytes: region.offset_bytes + head * width, ..region };
         let q = &read_rows(engine, qkv, head_of(problem.q), m..m + 1, width)?[0];
-        let keys = read_rows(engine, qkv, head_of(problem.k), 0..problem.frames, width)?;
-        let values = read_rows(engine, qkv, head_of(problem.v), 0..problem.frames, width)?;
+        let (keys, values): (Vec<Vec<u8>>, Vec<Vec<u8>>) =
+            if problem.v.offset_bytes - problem.k.offset_bytes < problem.k.row_stride_bytes {
+                // Side by side: one pull brings both.
+                let apart = problem.v.offset_bytes - problem.k.offset_bytes;
+                let both = read_rows(engine, qkv, head_of(problem.k), 0..problem.frames, apart + width)?;
+                both.iter().map(|row| (row[..width].to_vec(), row[apart..].to_vec())).unzip()
+            } else {
+                let rows = |engine: &mut Engine, region| {
+                    read_rows(engine, qkv, head_of(region), 0..problem.frames, width)
+                };
+                (rows(engine, problem.k)?, rows(engine, problem.v)?)
+            };
         let dot = |k: &Vec<u8>| (0..HEAD_DIM).map(|d| bf16_at(q, d) * bf16_at(k, d)).sum::<f64>();
         let scale = f64::from(problem.queries.scale());
         let scores: Vec<f64> = keys.iter().map(|k| dot(k) * scale).collect();
