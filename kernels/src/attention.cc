@@ -78,8 +78,8 @@ void attention_softmax(LOCAL(float) s, LOCAL(float) ml, LOCAL(float) o, int32 ke
 
 /// o += P·V. v: [key/8 4][d/4 16][8][4].
 void attention_values(LOCAL(const float) s, LOCAL(const void) v, LOCAL(float) o) {
-    accumulate_tile<bfloat16, KEY_BLOCKS, 2, 4>(reinterpret_cast<const bfloat16 *>(s), 32, KEY_BLOCKS * 32,
-                                                static_cast<const bfloat16 *>(v), o);
+    accumulate_tile<bfloat16, KEY_BLOCKS, 2, 4>({reinterpret_cast<const bfloat16 *>(s)}, 32, KEY_BLOCKS * 32,
+                                                {static_cast<const bfloat16 *>(v)}, o);
 }
 
 /// o / l → bf16. A row without a valid key is zeros.
