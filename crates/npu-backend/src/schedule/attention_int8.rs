@@ -34,8 +34,8 @@ pub const OP: u32 = 6;
 pub const KEYS_PER_STEP: usize = 64;
 /// K, V, scales.
 const OBJECTS_PER_STEP: usize = 3;
-/// Of the scores: 1/√64.
-const SCALE: f32 = 0.125;
+/// From scores to exponents of two: log₂(e) / √64.
+const SCALE: f32 = std::f32::consts::LOG2_E / 8.0;
 
 /// One attention in int8: all heads, all queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
