@@ -306,11 +306,7 @@ pub fn whole_array(engine: &mut Engine, product: &Product<'_>) -> Result<Vec<i32
     let input = engine.buffer(problem.a_len_bytes(grid), BufferRole::Input)?;
     let output = engine.buffer(problem.c_len_bytes(grid), BufferRole::Output)?;
     let stride = problem.a.row_stride_bytes;
-    engine.write(input.id(), 0..m * stride, |bytes| {
-        for (row, to) in product.a.chunks_exact(k).zip(bytes.chunks_mut(stride)) {
-            to.iter_mut().zip(row).for_each(|(to, &value)| *to = value.to_le_bytes()[0]);
-        }
-    })?;
+    engine.write(input.id(), 0..m * stride, |bytes| pack::rows_of_int8(product.a, k, bytes, stride))?;
     let launch = engine.gemm(&problem, input.id(), &weights, output.id(), None)?;
     engine.run(&Batch::new(vec![launch])?)?;
     let (stride, mut values) = (problem.c.row_stride_bytes, vec![0; m * n]);
