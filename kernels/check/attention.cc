@@ -1,4 +1,4 @@
-// Flash attention in bfloat16 against softmax(scale · Q·Kᵀ)·V in f64.
+// Flash attention in bfloat16 against weights 2^(scale · Q·Kᵀ) in f64.
 
 #include "check.h"
 
@@ -8,34 +8,31 @@ struct Expected {
     std::vector<double> value, bound;
 };
 
-/// Reference and bound. Every weight is off by its rounding to bfloat16 and by 2^t (exp2.h: 2.9e-4), by what moves its
-/// exponent t (the score's sum, the scaling's product), and by the shrinking (2.9e-4) at every later growth of the row's
-/// maximum. Numerator and denominator hold the same weights: the mean of V moves by at most twice their relative error.
+/// Reference and bound: weights 2^(scale · q·k). Every weight is off by its rounding to bfloat16, by 2^t (exp2.h: 2.6e-3)
+/// and by what moves its exponent t: the score's sum, the scaling's product if there is one, and the difference t − m.
+/// (Where a row's m grows, what it has summed moves by an exact power of two.) Numerator and denominator hold the same
+/// weights: the mean of V moves by at most twice their relative error.
 Expected expected(const Matrix<bfloat16> &q, const Matrix<bfloat16> &k, const Matrix<bfloat16> &v, unsigned valid, double scale) {
     Expected e{std::vector<double>(4096), std::vector<double>(4096)};
     for (unsigned row = 0; row < 64; ++row) {
         std::vector<double> t(valid);
         double largest = -INFINITY, exponent_error = 0;
-        unsigned growths = 0;
-        for (unsigned block = 0; block < valid; block += 32) {
-            const double before = largest;
-            for (unsigned key = block; key < std::min(valid, block + 32); ++key) {
-                double sum = 0, magnitude = 0;
-                for (unsigned d = 0; d < 64; ++d) {
-                    const double product = double(float(q.at(row, d))) * float(k.at(key, d));
-                    sum += product;
-                    magnitude += std::fabs(product);
-                }
-                t[key] = sum * scale;
-                largest = std::max(largest, t[key]);
-                exponent_error = std::max(exponent_error, scale * sum_bound(64, magnitude) + 4e-5 * std::fabs(t[key]));
+        for (unsigned key = 0; key < valid; ++key) {
+            double sum = 0, magnitude = 0;
+            for (unsigned d = 0; d < 64; ++d) {
+                const double product = double(float(q.at(row, d))) * float(k.at(key, d));
+                sum += product;
+                magnitude += std::fabs(product);
             }
-            growths += largest > before;
+            t[key] = sum * scale;
+            largest = std::max(largest, t[key]);
+            const double scaling = scale == 1 ? 0 : PAIR * std::fabs(t[key]);
+            exponent_error = std::max(exponent_error, scale * sum_bound(64, magnitude) + scaling + 2 * F32_UNIT * std::fabs(t[key]));
         }
         double total = 0;
         for (double &x : t)
-            total += x = std::exp(x - largest);
-        const double relative = BRAIN_UNIT + 2.9e-4 * (1 + growths) + 2 * exponent_error;
+            total += x = std::exp2(x - largest);
+        const double relative = BRAIN_UNIT + 2.6e-3 + 0.6932 * exponent_error;
         for (unsigned d = 0; d < 64; ++d) {
             double sum = 0, magnitude = 0;
             for (unsigned key = 0; key < valid; ++key) {
@@ -51,16 +48,22 @@ Expected expected(const Matrix<bfloat16> &q, const Matrix<bfloat16> &k, const Ma
     return e;
 }
 
-void head(unsigned padded, unsigned valid, unsigned seed, double deviation) {
+/// How the keys lie: as they come, or each longer than the one before, so that the maxima grow on and on.
+enum class Keys { MIXED, GROWING };
+
+void head(unsigned padded, unsigned valid, unsigned seed, double deviation, float scale, Keys order = Keys::MIXED) {
     const auto q = random_brains(64, 64, seed, deviation);
     auto k = random_brains(padded, 64, seed + 1, deviation), v = random_brains(padded, 64, seed + 2);
+    if (order == Keys::GROWING)
+        for (unsigned key = 0; key < padded; ++key)
+            for (unsigned d = 0; d < 64; ++d)
+                k.at(key, d) = bfloat16(float(q.at(key % 64, d)) * float(key) / float(padded));
     // What lies in padding must not matter, be it large.
     for (unsigned key = valid; key < padded; ++key)
         for (unsigned d = 0; d < 64; ++d) {
             k.at(key, d) = bfloat16(100.0f);
             v.at(key, d) = bfloat16(1.0e4f);
         }
-    const float scale = 0.125f;
     Local<bfloat16, 4096> queries, c;
     pack_a(q, 0, queries.data);
     pack_a(q, 32, queries.data + 2048);
@@ -80,8 +83,9 @@ void head(unsigned padded, unsigned valid, unsigned seed, double deviation) {
     const auto brains = unpack_c(c.data);
     const std::vector<float> got(brains.begin(), brains.end());
     const Expected e = expected(q, k, v, valid, scale);
-    char what[80];
-    std::snprintf(what, sizeof what, "attention of %u keys, %u valid, deviation %.1f", padded, valid, deviation);
+    char what[96];
+    std::snprintf(what, sizeof what, "attention of %u keys, %u valid, deviation %.1f, scale %.3f", padded, valid, deviation,
+                  double(scale));
     expect_close(what, got, e.value, e.bound);
     record(got, e.bound);
 
@@ -124,9 +128,18 @@ void scores_have_their_layout() {
 
 void check_attention() {
     scores_have_their_layout();
-    for (unsigned valid : {0u, 1u, 7u, 8u, 31u, 32u, 33u, 70u, 96u})
-        head(96, valid, 100 + valid, 1);
+    // log2(e) / √64 as a factor, and folded into what the scores are made of.
+    const float plain = 0.18033688f;
+    for (unsigned valid : {0u, 1u, 7u, 8u, 31u, 32u, 33u, 70u, 96u}) {
+        head(96, valid, 100 + valid, 1, plain);
+        head(96, valid, 200 + valid, 0.4, 1);
+    }
     // Scores of hundreds, far below every exponent of f32; and a whole window of 30 s.
-    head(128, 128, 301, 8);
-    head(1536, 1500, 302, 1);
+    head(128, 128, 301, 8, plain);
+    head(128, 128, 303, 4, 1);
+    head(1536, 1500, 302, 1, plain);
+    head(1536, 1500, 304, 0.4, 1);
+    // Maxima that exceed m block after block, by less and by more than its headroom.
+    head(512, 500, 305, 1, 1, Keys::GROWING);
+    head(512, 500, 306, 4, 1, Keys::GROWING);
 }

@@ -195,8 +195,8 @@ inline void record(const std::vector<float> &values, const std::vector<double> &
 
 extern "C" {
 void zero_acc(void *);
-void gemm_bf16_step(const void *, const void *, float *);
-void gemm_i8_step(const void *, const void *, int32 *);
+void gemm_bf16_step2(const void *, const void *, const void *, const void *, float *);
+void gemm_i8_step2(const void *, const void *, const void *, const void *, int32 *);
 void finish_bf16(const float *, const void *, void *);
 void finish_bf16_residual(const float *, const void *, const void *, const void *, void *);
 void finish_i8_bf16(const int32 *, const void *, const void *, void *);

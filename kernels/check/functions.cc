@@ -39,17 +39,33 @@ void products_of_pairs() {
 void powers_of_two() {
     std::vector<float> t;
     std::vector<double> want, bound;
-    for (int i = 0; i <= 126 * 1000; ++i)
-        t.push_back(-0.001f * float(i));
-    // Below the smallest exponent: not an alias.
-    for (float far : {-126.5f, -142.0f, -143.0f, -1000.0f, -1.0e30f})
-        t.push_back(far);
+    for (int i = -126 * 1000; i <= 100 * 1000; ++i)
+        t.push_back(0.001f * float(i));
+    double worst = 0;
     for (float x : t) {
-        want.push_back(std::exp2(std::max(double(x), -126.0)));
-        // exp2.h: polynomial, the quadratic as one bfloat16, the cubic without the low half; then two products of pairs.
-        bound.push_back(want.back() * (8.31e-5 + 1.9e-4 + 1.9e-5 + 2 * PAIR));
+        const double f = std::fabs(double(x) - std::nearbyint(double(x))), power = std::exp2(double(x) - std::nearbyint(double(x)));
+        want.push_back(std::exp2(double(x)));
+        // exp2.h: the polynomial, then f and the two factors as one bfloat16 each.
+        const double relative = 1.04e-4 + 0.69315 * std::fmin(BRAIN_UNIT * f, 0x1p-10) + (0x1p-10 * f * f + 0x1p-9 * f) / power;
+        worst = std::fmax(worst, relative);
+        bound.push_back(want.back() * (relative + 4 * F32_UNIT));
     }
     sweep("2^t", exp2_of, t, want, bound);
+    expect(worst < 2.6e-3, "2^t is off by less than two thirds of half a unit of a bfloat16");
+
+    // Integers make exact powers; what has no exponent is 0, not an alias, and right above it at most that.
+    std::vector<float> whole, end;
+    for (int i = -126; i <= 127; ++i)
+        whole.push_back(float(i));
+    for (float far : {-127.0f, -127.5f, -128.0f, -142.0f, -143.0f, -382.5f, -1000.0f, -1.0e30f, -3.0e38f, -INFINITY})
+        whole.push_back(far);
+    for (float x : whole)
+        end.push_back(x <= -127 ? 0.0f : std::exp2(x));
+    sweep("2^t of integers", exp2_of, whole, {end.begin(), end.end()}, std::vector<double>(end.size(), 0.0));
+    std::vector<float> edge;
+    for (int i = 0; i < 1000; ++i)
+        edge.push_back(-127.0f + 0.001f * float(i));
+    sweep("2^t between -127 and -126", exp2_of, edge, std::vector<double>(1000, 0.0), std::vector<double>(1000, 0x1p-126));
 }
 
 /// Running error bound of the polynomial of gelu.h at u, computed beside its value in f64.

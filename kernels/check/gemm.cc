@@ -8,11 +8,13 @@ void bfloat16_product(unsigned k, unsigned seed) {
     const auto a = random_brains(64, k, seed), b = random_brains(k, 64, seed + 1);
     Local<float, 4096> acc;
     zero_acc(acc);
-    for (unsigned first = 0; first < k; first += 32) {
-        Local<bfloat16, 2048> left, right;
-        pack_a(a, first, left.data);
-        pack_b(b, first, right.data);
-        gemm_bf16_step(left, right, acc);
+    for (unsigned first = 0; first < k; first += 64) {
+        Local<bfloat16, 2048> left[2], right[2];
+        for (unsigned i = 0; i < 2; ++i) {
+            pack_a(a, first + 32 * i, left[i].data);
+            pack_b(b, first + 32 * i, right[i].data);
+        }
+        gemm_bf16_step2(left[0], left[1], right[0], right[1], acc);
     }
     std::vector<double> want(4096), bound(4096);
     for (unsigned row = 0; row < 64; ++row)
@@ -35,11 +37,13 @@ void int8_product(unsigned k, unsigned seed, int low, int high) {
     const auto a = random_bytes(64, k, seed, low, high), b = random_bytes(k, 64, seed + 1, low, high);
     Local<int32, 4096> acc;
     zero_acc(acc);
-    for (unsigned first = 0; first < k; first += 64) {
-        Local<int8, 4096> left, right;
-        pack_a(a, first, left.data);
-        pack_b(b, first, right.data);
-        gemm_i8_step(left, right, acc);
+    for (unsigned first = 0; first < k; first += 128) {
+        Local<int8, 4096> left[2], right[2];
+        for (unsigned i = 0; i < 2; ++i) {
+            pack_a(a, first + 64 * i, left[i].data);
+            pack_b(b, first + 64 * i, right[i].data);
+        }
+        gemm_i8_step2(left[0], left[1], right[0], right[1], acc);
     }
     std::vector<int32> want(4096);
     for (unsigned row = 0; row < 64; ++row)
@@ -56,17 +60,17 @@ void int32_wraps() {
     Local<int8, 4096> ones;
     for (auto &x : ones.data)
         x = 1;
-    gemm_i8_step(ones, ones, acc);
-    expect_equal("int32 accumulators wrap", unpack_acc(acc.data, 8), std::vector<int32>(4096, INT32_MIN + 63));
+    gemm_i8_step2(ones, ones, ones, ones, acc);
+    expect_equal("int32 accumulators wrap", unpack_acc(acc.data, 8), std::vector<int32>(4096, INT32_MIN + 127));
 }
 
 } // namespace
 
 void check_gemm() {
-    bfloat16_product(32, 1);
+    bfloat16_product(64, 1);
     bfloat16_product(512, 3);
     bfloat16_product(2048, 5);
-    int8_product(64, 11, -128, 127);
+    int8_product(128, 11, -128, 127);
     int8_product(512, 13, -128, 127);
     int8_product(5120, 15, -128, -128);
     int32_wraps();

@@ -3,7 +3,7 @@
 #include "check.h"
 
 int main(int count, char **arguments) {
-    expect(aie_host_abi() == 1, "the ABI's version is 1");
+    expect(aie_host_abi() == 2, "the ABI's version is 2");
     expect(aie_host_exact() == AIE_HOST_EXACT, "the functions were built with the arithmetic of the checks");
     check_modes();
     check_functions();

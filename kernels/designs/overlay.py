@@ -30,15 +30,17 @@ STACK_BYTES = 3328
 L1_BUFFERS: List[Tuple[str, int, int]] = [
     ("ml", 3328, 512),
     ("params", 3840, 1024),
-    ("a", 4864, 2 * 4096),
-    ("turns", 13056, 64),
+    ("turns", 4864, 64),
+    ("c", 4928, C_OBJECT),
     ("b", 16384, 4 * 4096),
     ("acc", 32768, 16384),
-    ("c", 49152, C_OBJECT),
-    ("scores", 57344, 8192),
+    ("a", 49152, 4 * 4096),
 ]
 CORE_LOCKS = {"a_free": 0, "a_full": 1, "b_free": 2, "b_full": 3, "c_free": 4, "c_full": 5}
-CORE_A_DEPTH, CORE_B_DEPTH = 2, 4
+CORE_A_DEPTH, CORE_B_DEPTH = 4, 4
+# Attention's scores: the last two slots of A's ring, which the core does not give back until it is done. All that comes on A
+# comes by four objects, so that every operation begins at slot 0.
+SCORES_AT, SCORES_BYTES = 2 * 4096, 8192
 
 # Locks of a memtile. A side has eight pairs (free, full): one for each part of its memory.
 PAIRS = 8

@@ -76,7 +76,7 @@ class Encoder(unittest.TestCase):
             self.assertEqual(per_core, [at for _, at, _ in overlay.L1_BUFFERS])
             static = sum(1 for memory, _ in r.bds if memory.startswith("join_"))
             self.assertEqual(static, cols * 2 * ROWS)
-            self.assertEqual(len(r.bds) - static, cols * ROWS * 7)
+            self.assertEqual(len(r.bds) - static, cols * ROWS * 9)
             self.assertEqual({where[1] for where, _ in r.buffers}, {MEMTILE, *range(CORE, CORE + ROWS)})
             self.assertFalse(any(where[1] == SHIM for where, _ in r.locks))
 
@@ -84,11 +84,24 @@ class Encoder(unittest.TestCase):
         for _, r in self.built():
             called = {call[0] for call in r.calls}
             for name in (
-                "zero_acc gemm_bf16_step gemm_i8_step finish_bf16 finish_bf16_residual finish_i8_bf16 finish_i8_i32 "
+                "zero_acc gemm_bf16_step2 gemm_i8_step2 finish_bf16 finish_bf16_residual finish_i8_bf16 finish_i8_i32 "
                 "finish_i8_i8 attention_begin attention_scores attention_softmax attention_values attention_end "
                 "attention_i8_scores attention_i8_softmax attention_i8_values attention_i8_end"
             ).split():
                 self.assertIn(name, called)
+
+    def test_a_core_gives_back_every_object_that_it_takes(self):
+        for program, r in self.built():
+            uses = [(lock, str(action)) for _, lock, action, _ in (c for c in r.calls if c[0] == "use_lock")]
+            for tile in overlay.static_use(program.columns):
+                if tile[1] < CORE:
+                    continue
+                for side in "ab":
+                    full, free = ((tile, overlay.CORE_LOCKS[f"{side}_{state}"]) for state in ("full", "free"))
+                    taken = sum(lock == full and "Acquire" in action for lock, action in uses)
+                    given = sum(lock == free and "Release" in action for lock, action in uses)
+                    self.assertGreater(taken, 0)
+                    self.assertEqual(taken, given, f"{side} of {tile}")
 
     def test_a_launch_for_another_array_is_refused(self):
         with fake_aie.installed():

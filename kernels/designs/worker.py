@@ -33,19 +33,20 @@ def bytes_of(count: int):
 
 def declare(ops: List[str], object_file: str) -> Dict[str, external_func]:
     """The C++ tile functions that `ops` need, with the types of their pointers and scalars."""
-    obj, acc, c, s = bytes_of(OBJECT), bytes_of(16384), bytes_of(overlay.C_OBJECT), bytes_of(8192)
+    obj, acc, c, s = (bytes_of(size) for size in (OBJECT, 16384, overlay.C_OBJECT, overlay.SCORES_BYTES))
     ml, params, i32, f32 = bytes_of(512), bytes_of(1024), np.int32, np.float32
     state = {"attention_begin": [acc, ml]}
+    i8_step = {"zero_acc": [acc], "gemm_i8_step2": [obj, obj, obj, obj, acc]}
     functions = {
         "gemm_bf16": {
             "zero_acc": [acc],
-            "gemm_bf16_step": [obj, obj, acc],
+            "gemm_bf16_step2": [obj, obj, obj, obj, acc],
             "finish_bf16": [acc, params, c],
             "finish_bf16_residual": [acc, params, obj, obj, c],
         },
-        "gemm_i8_i32": {"zero_acc": [acc], "gemm_i8_step": [obj, obj, acc], "finish_i8_i32": [acc, i32, c]},
-        "gemm_i8_bf16": {"zero_acc": [acc], "gemm_i8_step": [obj, obj, acc], "finish_i8_bf16": [acc, params, obj, c]},
-        "gemm_i8_i8": {"zero_acc": [acc], "gemm_i8_step": [obj, obj, acc], "finish_i8_i8": [acc, params, i32, c]},
+        "gemm_i8_i32": {**i8_step, "finish_i8_i32": [acc, i32, c]},
+        "gemm_i8_bf16": {**i8_step, "finish_i8_bf16": [acc, params, obj, c]},
+        "gemm_i8_i8": {**i8_step, "finish_i8_i8": [acc, params, i32, c]},
         "attention_bf16": {
             **state,
             "attention_scores": [c, obj, s],
@@ -90,16 +91,17 @@ class Worker:
     # Products.
 
     def accumulate(self, step: str) -> None:
+        """Two objects of each side a turn; their number is a multiple of four."""
         self.call["zero_acc"](self.buffers["acc"])
-        for _ in range_(self.steps):
-            a, b = self.take("a"), self.take("b")
-            self.call[step](a, b, self.buffers["acc"])
-            self.give("a")
-            self.give("b")
+        for _ in range_(0, self.steps, 2):
+            objects = [self.take(side) for side in "aabb"]
+            self.call[step](*objects, self.buffers["acc"])
+            for side in "aabb":
+                self.give(side)
 
     def gemm_bf16(self) -> None:
         acc, params, c = self.buffers["acc"], self.buffers["params"], self.buffers["c"]
-        self.accumulate("gemm_bf16_step")
+        self.accumulate("gemm_bf16_step2")
         self.acquire("c_free")
         with if_(has(self.flags, FLAG_RESIDUAL)) as residual:
             self.own_pair(lambda left, right: self.call["finish_bf16_residual"](acc, params, left, right, c))
@@ -108,24 +110,24 @@ class Worker:
         self.send()
 
     def gemm_i8_i32(self) -> None:
-        self.accumulate("gemm_i8_step")
+        self.accumulate("gemm_i8_step2")
         for half in (0, 1):
             self.acquire("c_free")
             self.call["finish_i8_i32"](self.buffers["acc"], i32(half), self.buffers["c"])
             self.send()
 
     def gemm_i8_bf16(self) -> None:
-        self.accumulate("gemm_i8_step")
+        self.accumulate("gemm_i8_step2")
         scales = self.take("a")
         self.acquire("c_free")
         self.call["finish_i8_bf16"](self.buffers["acc"], self.buffers["params"], scales, self.buffers["c"])
         self.give("a")
-        self.skip(3)  # the rest of the memtile's object is padding
+        self.skip(0, 3)  # the rest of the memtile's object is padding
         self.send()
 
     def gemm_i8_i8(self) -> None:
         """Two tiles fill one object: the first takes the buffer, the second sends it."""
-        self.accumulate("gemm_i8_step")
+        self.accumulate("gemm_i8_step2")
         turns = self.words(self.buffers["turns"], 0, 64)
         half = load(turns, [index(2)])
         with if_(equal(half, 0), hasElse=False):
@@ -138,14 +140,14 @@ class Worker:
     # Attention. Q stays in the C buffer until the output overwrites it.
 
     def attention_bf16(self) -> None:
-        c, s, acc, ml = (self.buffers[name] for name in ("c", "scores", "acc", "ml"))
+        c, s, acc, ml = self.buffers["c"], self.scores(), self.buffers["acc"], self.buffers["ml"]
         self.acquire("c_free")
 
         def keep(left, right) -> None:
             self.copy(left, self.words(c, 0, overlay.C_OBJECT), 0, OBJECT)
             self.copy(right, self.words(c, 0, overlay.C_OBJECT), OBJECT, OBJECT)
 
-        self.own_pair(keep)
+        self.own_pair(keep, hold_last=True)
         self.call["attention_begin"](acc, ml)
         for block in range_(self.steps):
             key = arith.index_cast(arith.muli(block, index(32)), to=T.i32())
@@ -155,16 +157,18 @@ class Worker:
             self.call["attention_values"](s, self.take("b"), acc)
             self.give("b")
         self.call["attention_end"](acc, ml, c)
+        self.give_scores()
         self.send()
 
     def attention_i8(self) -> None:
-        c, s, acc, ml = (self.buffers[name] for name in ("c", "scores", "acc", "ml"))
+        c, s, acc, ml = self.buffers["c"], self.scores(), self.buffers["acc"], self.buffers["ml"]
         self.acquire("c_free")
-        for at in (0, OBJECT):  # the head's Q, then its rows' scales
-            self.skip(self.column)
+        for number, at in enumerate((0, OBJECT)):  # the head's Q, then its rows' scales
+            first, end = number * self.cols, 2 * self.cols
+            self.skip(first, first + self.column, end - 2)
             self.copy(self.take("a"), self.words(c, 0, overlay.C_OBJECT), at, OBJECT)
-            self.give("a")
-            self.skip(self.cols - 1 - self.column)
+            self.pass_on(first + self.column, end - 2)
+            self.skip(first + self.column + 1, first + self.cols, end - 2)
         q, q_scales = self.object(c, index(0)), self.object(c, index(OBJECT))
         self.call["attention_begin"](acc, ml)
         for block in range_(self.steps):
@@ -177,6 +181,7 @@ class Worker:
             for _ in range(3):
                 self.give("b")
         self.call["attention_i8_end"](acc, ml, self.buffers["params"], c)
+        self.give_scores()
         self.send()
 
     # Objects of the two inputs: rings that the DMA fills in turn.
@@ -193,20 +198,40 @@ class Worker:
     def give(self, side: str) -> None:
         use_lock(self.locks[f"{side}_free"], LockAction.Release, value=1)
 
-    def skip(self, count: int) -> None:
-        if count:
-            for _ in range_(count):
+    def pass_on(self, number: int, held: int) -> None:
+        """Gives object `number` of A back, unless it is from `held` on."""
+        if number < held:
+            self.give("a")
+
+    def skip(self, first: int, end: int, held: int = sys.maxsize) -> None:
+        """Objects `first` to `end` of A go by; those from `held` on stay where they are."""
+        passing = min(end, held) - first
+        if passing > 0:
+            for _ in range_(passing):
                 self.take("a")
                 self.give("a")
+        for _ in range(max(first, held), end):
+            self.take("a")
 
-    def own_pair(self, use) -> None:
-        """Of 2 * cols objects on A, those of this column (two, next to each other) to `use`; the others pass."""
-        self.skip(2 * self.column)
+    def own_pair(self, use, hold_last: bool = False) -> None:
+        """Of 2 * cols objects on A, those of this column (two, next to each other) to `use`; the others pass. With
+        `hold_last` the last two objects' slots are not given back: see `scores`."""
+        end, own = 2 * self.cols, 2 * self.column
+        held = end - 2 if hold_last else end
+        self.skip(0, own, held)
         left, right = self.take("a"), self.take("a")
         use(left, right)
+        self.pass_on(own, held)
+        self.pass_on(own + 1, held)
+        self.skip(own + 2, end, held)
+
+    def scores(self):
+        """Slots 2 and 3 of A's ring, to be written between taking the last queries and `give_scores`."""
+        return self.view(self.buffers["a"], index(overlay.SCORES_AT), T.memref(overlay.SCORES_BYTES, T.i8()))
+
+    def give_scores(self) -> None:
         self.give("a")
         self.give("a")
-        self.skip(2 * (self.cols - 1 - self.column))
 
     # C.
 

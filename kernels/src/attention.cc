@@ -42,40 +42,44 @@ void attention_scores(LOCAL(const void) q, LOCAL(const void) k, LOCAL(float) s) 
 }
 
 /// S becomes P = 2^(t − m) in bfloat16, compacted in place to [row group][key/8 4][4][8] from the start of s; m, l and o
-/// move on to the new maximum. Keys from `n_valid` on (the block's first is `key0`) weigh nothing.
+/// move on. Keys from `n_valid` on (the block's first is `key0`) weigh nothing.
 void attention_softmax(LOCAL(float) s, LOCAL(float) ml, LOCAL(float) o, int32 key0, int32 n_valid, float scale) {
     round_to_even();
-    Maxima maxima;
-    advance_maxima(
-        s, ml, o, split(constant(scale * LOG2_E)),
-        [=](unsigned block) { return n_valid - key0 - 8 * static_cast<int32>(block); }, maxima);
+    if (scale != 1.0f)
+        scale_scores(s, scale);
+    if (key0 + static_cast<int32>(KEYS) > n_valid)
+        mask_scores(s, [=](unsigned block) { return n_valid - key0 - 8 * static_cast<int32>(block); });
+    // A bfloat16 is as accurate at 2^32 as at 1, and so is every sum: m need not follow each maximum.
+    advance_maxima(s, ml, o, Growth{32.0f, 0.0f});
 
-    alignas(64) float sums[layout::ROWS];
+    float *l = ml + layout::ROWS;
     const auto ones = aie::broadcast<bfloat16, 32>(bfloat16(1.0f));
-    for (unsigned group = 0; group < layout::GROUPS; ++group) {
-        const Vector m[2] = {two_rows(maxima.largest + group * 4), two_rows(maxima.largest + group * 4 + 2)};
-        aie::mmul<4, 8, 4, bfloat16, bfloat16> row_sums;
-        for (unsigned block = 0; block < KEY_BLOCKS; ++block) {
-            const unsigned index = group * KEY_BLOCKS + block;
-            aie::vector<bfloat16, 32> p;
-            for (unsigned half = 0; half < 2; ++half) {
-                const Vector t = aie::load_v<16>(s + index * 32 + half * 16);
-                p.insert(half, accumulator(weight(t, m[half])).to_vector<bfloat16>());
+    for (unsigned row = 0; row < layout::ROWS; row += 16) {
+        Vector maxima[4], sums;
+        spread(aie::load_v<16>(ml + row), maxima);
+        for (unsigned group = 0; group < 4; ++group) {
+            const auto [upper, lower] = aie::interleave_zip(maxima[group], maxima[group], 4);
+            aie::mmul<4, 8, 4, bfloat16, bfloat16> row_sums;
+            for (unsigned block = 0; block < KEY_BLOCKS; ++block) {
+                const unsigned index = (row / 4 + group) * KEY_BLOCKS + block;
+                const Vector top = exp2_of(aie::sub(aie::load_v<16>(s + index * 32), upper));
+                const Vector bottom = exp2_of(aie::sub(aie::load_v<16>(s + index * 32 + 16), lower));
+                const auto p = aie::concat(accumulator(top).to_vector<bfloat16>(), accumulator(bottom).to_vector<bfloat16>());
+                // Block `index` of P ends where block `index / 2` of S did, which has been read.
+                aie::store_v(s + index * 16, p.cast_to<float>());
+                row_sums.mac(p, ones);
             }
-            // Block `index` of P ends where block `index / 2` of S did, which has been read.
-            aie::store_v(s + index * 16, p.cast_to<float>());
-            row_sums.mac(p, ones);
+            // Every column of the 4×4 block holds the row's sum: take the first.
+            sums.insert(group, aie::filter_even(aie::filter_even(row_sums.to_vector<float>())));
         }
-        // Every column of the 4×4 block holds the row's sum: take the first.
-        aie::store_v(sums + group * 4, aie::filter_even(aie::filter_even(row_sums.to_vector<float>())));
+        aie::store_v(l + row, aie::add(aie::load_v<16>(l + row), sums));
     }
-    advance_sums(ml, maxima, sums);
 }
 
 /// o += P·V. v: [key/8 4][d/4 16][8][4].
 void attention_values(LOCAL(const float) s, LOCAL(const void) v, LOCAL(float) o) {
-    accumulate_tile<bfloat16, KEY_BLOCKS, 2, 4>(reinterpret_cast<const bfloat16 *>(s), 32, KEY_BLOCKS * 32,
-                                                static_cast<const bfloat16 *>(v), o);
+    accumulate_tile<bfloat16, KEY_BLOCKS, 2, 4>({reinterpret_cast<const bfloat16 *>(s)}, 32, KEY_BLOCKS * 32,
+                                                {static_cast<const bfloat16 *>(v)}, o);
 }
 
 /// o / l → bf16. A row without a valid key is zeros.

@@ -23,12 +23,14 @@ inline Vector key_scales(const void *object, unsigned kr, unsigned parity) {
     return (parity == 0 ? aie::filter_even(scales) : aie::filter_odd(scales)).grow_replicate<16>();
 }
 
-/// Rounds P to 0 … 127 and leaves it as int8.
-inline aie::vector<int8, 32> quantised(const Vector &top, const Vector &bottom) {
-    const Pair units = split(constant(127.0f));
-    const aie::accum<acc32, 32> rows(aie::concat(aie::to_fixed<int32>(multiply(split(top), units).to_vector<float>()),
-                                                 aie::to_fixed<int32>(multiply(split(bottom), units).to_vector<float>())));
-    return rows.to_vector<int8>();
+/// 2^t · 256 rounded to 0 … 255.
+inline aie::vector<uint8, 32> quantised(const Vector &top, const Vector &bottom) {
+    const auto integers = [](const Vector &t) {
+        // The shifter's own bits taken away, the integer remains.
+        const auto bits = aie::add(exp2_of(aie::add(t, constant(8.0f))), constant(SHIFTER)).cast_to<int32>();
+        return aie::sub(bits, constant(SHIFTER).cast_to<int32>());
+    };
+    return aie::accum<acc32, 32>(aie::concat(integers(top), integers(bottom))).to_vector<uint8>();
 }
 
 } // namespace
@@ -67,49 +69,54 @@ void attention_i8_scores(LOCAL(const void) q, LOCAL(const void) q_scales, LOCAL(
     }
 }
 
-/// S becomes P = round(127 · 2^(t − m)) in int8, compacted in place to [row group][key block 4][4][8] from the start of s.
+/// S becomes P = round(256 · 2^(t − m)) in uint8, compacted in place to [row group][key block 4][4][8] from the start of s.
 /// `key0` is the first of the 64 keys; those from `n_valid` on weigh nothing.
 void attention_i8_softmax(LOCAL(float) s, LOCAL(float) ml, LOCAL(float) o, int32 key0, int32 half, int32 n_valid, float scale) {
     round_to_even();
     aie::set_saturation(aie::saturation_mode::saturate);
-    Maxima maxima;
-    advance_maxima(
-        s, ml, o, split(constant(scale * LOG2_E)),
-        [=](unsigned block) {
+    if (scale != 1.0f)
+        scale_scores(s, scale);
+    if (key0 + 2 * static_cast<int32>(KEYS) > n_valid)
+        mask_scores(s, [=](unsigned block) {
             // Column c is key 16·kr + 2·c + parity.
             const int32 first = key0 + 16 * (2 * half + static_cast<int32>(block / 2)) + static_cast<int32>(block % 2);
             return n_valid > first ? (n_valid - first + 1) / 2 : 0;
-        },
-        maxima);
+        });
+    // The levels of P have a fixed range: m is the integer above the largest score, never below.
+    advance_maxima(s, ml, o, Growth{0.0f, 0.5f});
 
-    alignas(64) float sums[layout::ROWS];
+    float *l = ml + layout::ROWS;
     const auto ones = aie::broadcast<int8, 64>(int8(1));
-    for (unsigned group = 0; group < layout::GROUPS; ++group) {
-        const Vector m[2] = {two_rows(maxima.largest + group * 4), two_rows(maxima.largest + group * 4 + 2)};
-        aie::mmul<4, 8, 8, int8, int8> row_sums;
-        for (unsigned block = 0; block < KEY_BLOCKS; ++block) {
-            const unsigned index = group * KEY_BLOCKS + block;
-            const auto p = quantised(weight(aie::load_v<16>(s + index * 32), m[0]),
-                                     weight(aie::load_v<16>(s + index * 32 + 16), m[1]));
-            aie::store_v(s + index * 8, p.cast_to<float>());
-            row_sums.mac(p, ones);
+    for (unsigned row = 0; row < layout::ROWS; row += 16) {
+        Vector maxima[4];
+        aie::vector<int32, 16> sums;
+        spread(aie::load_v<16>(ml + row), maxima);
+        for (unsigned group = 0; group < 4; ++group) {
+            const auto [upper, lower] = aie::interleave_zip(maxima[group], maxima[group], 4);
+            aie::mmul<4, 8, 8, uint8, int8> row_sums;
+            for (unsigned block = 0; block < KEY_BLOCKS; ++block) {
+                const unsigned index = (row / 4 + group) * KEY_BLOCKS + block;
+                const auto p = quantised(aie::sub(aie::load_v<16>(s + index * 32), upper),
+                                         aie::sub(aie::load_v<16>(s + index * 32 + 16), lower));
+                aie::store_v(s + index * 8, p.cast_to<float>());
+                row_sums.mac(p, ones);
+            }
+            // Every column of the 4×8 block holds the row's sum: take the first.
+            sums.insert(group, aie::filter_even(aie::filter_even(aie::filter_even(row_sums.to_vector<int32>()))));
         }
-        // Every column of the 4×8 block holds the row's sum: take the first.
-        const auto first = aie::filter_even(aie::filter_even(aie::filter_even(row_sums.to_vector<int32>())));
-        aie::store_v(sums + group * 4, aie::to_float<float>(first));
+        aie::store_v(l + row, aie::add(aie::load_v<16>(l + row), aie::to_float<float>(sums)));
     }
-    advance_sums(ml, maxima, sums);
 }
 
 /// o += P·V for half of the keys: int32 products, then f32.
 void attention_i8_values(LOCAL(const float) s, LOCAL(const void) v, int32 half, LOCAL(float) o) {
-    const int8 *weights = reinterpret_cast<const int8 *>(s);
+    const uint8 *weights = reinterpret_cast<const uint8 *>(s);
     for (unsigned wide = 0; wide < layout::BLOCKS_I32; ++wide) {
         aie::vector<int8, BLOCK> right[KEY_BLOCKS];
         for (unsigned block = 0; block < KEY_BLOCKS; ++block)
             right[block] = aie::load_v<BLOCK>(block_of(v, 2 * half + block / 2, block % 2 * 8 + wide));
         for (unsigned group = 0; group < layout::GROUPS; ++group) {
-            aie::mmul<4, 8, 8, int8, int8> sum;
+            aie::mmul<4, 8, 8, uint8, int8> sum;
             for (unsigned block = 0; block < KEY_BLOCKS; ++block)
                 sum.mac(aie::load_v<32>(weights + (group * KEY_BLOCKS + block) * 32), right[block]);
             const auto rows = sum.to_vector<int32>();
@@ -121,7 +128,7 @@ void attention_i8_values(LOCAL(const float) s, LOCAL(const void) v, int32 half, 
     }
 }
 
-/// o / l · column scale (V's scale per channel) → bf16. The 127 of P is in l as well.
+/// o / l · column scale (V's scale per channel) → bf16. The 256 of P is in l as well.
 void attention_i8_end(LOCAL(const float) o, LOCAL(const float) ml, LOCAL(const void) params, LOCAL(void) c) {
     round_to_even();
     alignas(64) float inverse[layout::ROWS];

@@ -34,14 +34,14 @@ inline void store_groups(T *first, unsigned stride, const aie::vector<T, Wide> &
         aie::store_v(first + i * stride, value.template extract<N>(i));
 }
 
-/// acc (64×64) += A (64×(Steps·s)) · B ((Steps·s)×64).
+/// acc (64×64) += A (64×(Objects·Steps·s)) · B ((Objects·Steps·s)×64), A and B each in `Objects` pieces along k.
 ///
 /// A: 4×s blocks, `a_step` elements apart along k and `a_group` along the rows. B: [step][column block] of s×t.
 /// acc: [row group][column block] of 4×t. `Down` mmuls of rows by `Across` of columns stay in registers: Peano spills
 /// from the sixth 1024-bit accumulator on (jdominick05/ignite-xdna:docs/SILICON.md, "Live accumulators").
-template <typename Operand, unsigned Steps, unsigned Down, unsigned Across>
-inline void accumulate_tile(const Operand *a, unsigned a_step, unsigned a_group, const Operand *b,
-                            typename Shape<Operand>::accumulated *acc) {
+template <typename Operand, unsigned Steps, unsigned Down, unsigned Across, unsigned Objects>
+inline void accumulate_tile(const Operand *const (&a)[Objects], unsigned a_step, unsigned a_group,
+                            const Operand *const (&b)[Objects], typename Shape<Operand>::accumulated *acc) {
     using S = Shape<Operand>;
     using C = typename S::accumulated;
     constexpr unsigned per = layout::GROUPS_PER_MMUL;
@@ -57,14 +57,16 @@ inline void accumulate_tile(const Operand *a, unsigned a_step, unsigned a_group,
             for (unsigned i = 0; i < Down; ++i)
                 for (unsigned j = 0; j < Across; ++j)
                     sums[i][j] = Mmul(load_groups<c_block>(corner + i * per * c_group + j * c_block, c_group));
-            for (unsigned step = 0; step < Steps; ++step) {
-                aie::vector<Operand, a_block * per> left[Down];
-                for (unsigned i = 0; i < Down; ++i)
-                    left[i] = load_groups<a_block>(a + step * a_step + (group + i * per) * a_group, a_group);
-                for (unsigned j = 0; j < Across; ++j) {
-                    const auto right = aie::load_v<b_block>(b + (step * blocks + block + j) * b_block);
+            for (unsigned object = 0; object < Objects; ++object) {
+                for (unsigned step = 0; step < Steps; ++step) {
+                    aie::vector<Operand, a_block * per> left[Down];
                     for (unsigned i = 0; i < Down; ++i)
-                        sums[i][j].mac(left[i], right);
+                        left[i] = load_groups<a_block>(a[object] + step * a_step + (group + i * per) * a_group, a_group);
+                    for (unsigned j = 0; j < Across; ++j) {
+                        const auto right = aie::load_v<b_block>(b[object] + (step * blocks + block + j) * b_block);
+                        for (unsigned i = 0; i < Down; ++i)
+                            sums[i][j].mac(left[i], right);
+                    }
                 }
             }
             for (unsigned i = 0; i < Down; ++i)

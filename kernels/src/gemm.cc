@@ -1,4 +1,5 @@
-// One step of a matrix product: an A object times a B object into the core's 64×64 accumulator.
+// One turn of a matrix product: two A objects times two B objects into the core's 64×64 accumulator, which goes through
+// registers once for both.
 
 #include "block_product.h"
 
@@ -7,18 +8,19 @@ extern "C" {
 /// 16384 bytes of zeros: 64×64 f32 or int32.
 void zero_acc(void *acc) { layout::fill_zero<16>(static_cast<int32 *>(acc), layout::ACC_BYTES / 4); }
 
-/// 64×32 by 32×64 bfloat16 into f32.
-void gemm_bf16_step(LOCAL(const void) a, LOCAL(const void) b, LOCAL(float) acc) {
+/// 64×64 by 64×64 bfloat16 into f32: two objects of k = 32.
+void gemm_bf16_step2(LOCAL(const void) a0, LOCAL(const void) a1, LOCAL(const void) b0, LOCAL(const void) b1, LOCAL(float) acc) {
     constexpr unsigned block = layout::GROUP * 8;
-    accumulate_tile<bfloat16, 4, 2, 4>(static_cast<const bfloat16 *>(a), layout::GROUPS * block, block,
-                                       static_cast<const bfloat16 *>(b), acc);
+    accumulate_tile<bfloat16, 4, 2, 4>({static_cast<const bfloat16 *>(a0), static_cast<const bfloat16 *>(a1)},
+                                       layout::GROUPS * block, block,
+                                       {static_cast<const bfloat16 *>(b0), static_cast<const bfloat16 *>(b1)}, acc);
 }
 
-/// 64×64 by 64×64 int8 into int32.
-void gemm_i8_step(LOCAL(const void) a, LOCAL(const void) b, LOCAL(int32) acc) {
+/// 64×128 by 128×64 int8 into int32: two objects of k = 64.
+void gemm_i8_step2(LOCAL(const void) a0, LOCAL(const void) a1, LOCAL(const void) b0, LOCAL(const void) b1, LOCAL(int32) acc) {
     constexpr unsigned block = layout::GROUP * 16;
-    accumulate_tile<int8, 4, 2, 2>(static_cast<const int8 *>(a), layout::GROUPS * block, block,
-                                   static_cast<const int8 *>(b), acc);
+    accumulate_tile<int8, 4, 2, 2>({static_cast<const int8 *>(a0), static_cast<const int8 *>(a1)}, layout::GROUPS * block,
+                                   block, {static_cast<const int8 *>(b0), static_cast<const int8 *>(b1)}, acc);
 }
 
 } // extern "C"

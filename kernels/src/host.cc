@@ -5,7 +5,7 @@
 extern "C" {
 
 /// Of the C ABI of all functions in this folder.
-int32 aie_host_abi() { return 1; }
+int32 aie_host_abi() { return 2; }
 
 int32 aie_host_exact() { return AIE_HOST_EXACT; }
 

@@ -15,6 +15,7 @@ pub mod mel_reference;
 pub mod random_checkpoint;
 pub mod suite;
 pub mod trace;
+pub mod words;
 
 /// Compiles the programs of the README.
 #[cfg(doctest)]

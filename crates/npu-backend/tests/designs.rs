@@ -14,7 +14,8 @@ use std::process::{Command, Stdio};
 use npu_backend::kernel::Program;
 use npu_backend::ops::Operation;
 use npu_backend::schedule::{
-    AttentionProblem, GemmKind, GemmProblem, Grid, Int8AttentionProblem, LoopOrder, Region, gemm, order,
+    AttentionProblem, GemmKind, GemmProblem, Grid, Int8AttentionProblem, LoopOrder, Queries, Region, gemm,
+    order,
 };
 
 const FRAMES: usize = 1500;
@@ -151,7 +152,8 @@ fn encoder(grid: Grid, (d, heads, mels): (usize, usize, usize)) -> Vec<Launch> {
         }
         let out = Region { offset_bytes: 0, row_stride_bytes: row };
         let (q, k, v) = (at(0, first), at(1, 0), at(2, 0));
-        let attention = AttentionProblem { heads, frames: FRAMES, rows: frames, q, k, v, out };
+        let attention =
+            AttentionProblem { heads, frames: FRAMES, rows: frames, queries: Queries::Log2, q, k, v, out };
         launches.push(Launch::attention(grid, &attention));
         let bf16 = GemmKind::Bf16;
         gemm(&mut launches, &GemmProblem { a: out, ..product(grid, bf16, (frames, d, d)) });

@@ -106,6 +106,11 @@ impl From<whisper_encoder::Error> for Error {
             E::Device { .. } => {
                 (ErrorKind::Device, "cannot use the device", "run with --device cpu, or leave --device out")
             }
+            E::Fault { .. } => (
+                ErrorKind::Device,
+                "the device failed",
+                "leave out --require-npu to let the CPU stand in, or run `transcribe doctor`",
+            ),
             _ => (ErrorKind::Internal, "the encoder failed", "please report this with the command line used"),
         };
         Self::new(kind, what, error.to_string(), hint).with_source(error)

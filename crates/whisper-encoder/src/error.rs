@@ -44,6 +44,14 @@ pub enum Error {
         /// Why it cannot be opened.
         reason: String,
     },
+    /// A device did not do what was asked of it, and nothing may stand in for it.
+    #[error("{device} failed: {reason}")]
+    Fault {
+        /// The device.
+        device: String,
+        /// What it did not do, and why.
+        reason: String,
+    },
     /// The caller's [`crate::CancelToken`] was set.
     #[error("cancelled")]
     Cancelled,

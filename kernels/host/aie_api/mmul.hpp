@@ -1,7 +1,8 @@
 // `aie::mmul<R, S, T, …>`: a block product, C (R×T) += A (R×S) · B (S×T), all three row-major in registers.
 //
-// int8 products add exactly, modulo 2^32. bfloat16: with AIE_HOST_EXACT every eight products of an element are one
-// instruction of vmac.hpp (larger shapes are sequences of those); without, plain f32, written to be fast on the host.
+// int8 products add exactly, modulo 2^32; the left side may be uint8, as each operand has a sign of its own
+// (aie_api's detail/aie2/mmul_8_8.hpp: a_sign, b_sign). bfloat16: with AIE_HOST_EXACT every eight products of an element
+// are one instruction of vmac.hpp (larger shapes are sequences of those); without, plain f32, written to be fast here.
 #pragma once
 
 #include "arithmetic.hpp"
@@ -50,6 +51,8 @@ template <unsigned L, unsigned N, typename From, std::size_t... I>
 inline pieces<L, N> cut(const From &wide, std::index_sequence<I...>) {
     if constexpr (std::is_same_v<From, lanes<uint16_t, N>>)
         return {{widen<L>(part_of<L, I * L, uint16_t, N>(wide))...}};
+    else if constexpr (std::is_same_v<From, lanes<uint8_t, N>>)
+        return {{convert<float, L>(convert<int32_t, L>(convert<uint16_t, L>(part_of<L, I * L, uint8_t, N>(wide))))...}};
     else if constexpr (std::is_same_v<From, lanes<int8_t, N>>)
         // Doubling the width at each step: older compilers cut a wider leap into scalars.
         return {{convert<float, L>(convert<int32_t, L>(convert<int16_t, L>(part_of<L, I * L, int8_t, N>(wide))))...}};
@@ -139,23 +142,24 @@ constexpr bool shape_exists() {
 template <unsigned R, unsigned S, unsigned T, typename A, typename B = A,
           typename Tag = std::conditional_t<std::is_same_v<A, bfloat16>, accfloat, acc32>>
 class mmul {
-    static_assert(std::is_same_v<A, B> && (std::is_same_v<A, bfloat16> || std::is_same_v<A, int8_t>));
-    static_assert(detail::shape_exists<R, S, T, A>(), "aie_api has no such mmul for this architecture");
+    static constexpr bool is_float = std::is_same_v<A, bfloat16>;
+    static_assert(is_float ? std::is_same_v<B, bfloat16> : std::is_integral_v<A> && sizeof(A) == 1 && std::is_same_v<B, int8_t>);
+    static_assert(detail::shape_exists<R, S, T, B>(), "aie_api has no such mmul for this architecture");
 
 public:
     static constexpr unsigned size_A = R * S;
     static constexpr unsigned size_B = S * T;
     static constexpr unsigned size_C = R * T;
     using accum_type = accum<Tag, size_C>;
-    using stored = std::conditional_t<std::is_same_v<A, bfloat16>, float, int32_t>;
+    using stored = std::conditional_t<is_float, float, int32_t>;
 
     mmul() = default;
     mmul(const accum_type &start) : sum(start) {}
     mmul(const vector<stored, size_C> &start) : sum(start) {}
 
     void mac(const vector<A, size_A> &a, const vector<B, size_B> &b) {
-        if constexpr (std::is_same_v<A, int8_t>) {
-            // |products of one block| ≤ 16 · 2^14 = 2^18: exact in f32, whose units are the fastest.
+        if constexpr (!is_float) {
+            // |products of one block| ≤ 16 · 255 · 128 < 2^19: exact in f32, whose units are the fastest.
             const auto block = detail::convert<int32_t, size_C>(detail::product<R, S, T>(detail::lanes<float, size_C>{}, a.data, b.data));
             sum.data = add(vector<int32_t, size_C>(sum.data), vector<int32_t, size_C>(block)).data;
         } else {

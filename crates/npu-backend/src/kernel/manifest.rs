@@ -218,6 +218,9 @@ pub struct KernelSpec {
     /// Cycles of the online softmax for each score.
     #[serde(default = "nothing")]
     pub softmax_cycles_per_element: PerArch<f64>,
+    /// Cycles more for each score if the parameters' scale is not 1.
+    #[serde(default = "nothing")]
+    pub scale_cycles_per_element: PerArch<f64>,
     /// The C function; for direct images.
     pub call: Option<String>,
     /// The shift that it is called with, where it takes one; for direct images.

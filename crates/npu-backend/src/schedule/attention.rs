@@ -1,4 +1,4 @@
-//! The plan of attention: softmax(Q Kᵀ / 8) V for heads of width 64, in one launch, never a matrix of scores in memory.
+//! The plan of attention: softmax(Q Kᵀ / √64) V for heads of width 64, in one launch, never a matrix of scores in memory.
 //!
 //! A column of cores works on one head at a time; its four cores on 64 queries each. Keys and values stream down the
 //! column in blocks of 32 and are read again for each block of 256 queries.
@@ -28,6 +28,27 @@ pub const HEAD_DIM: usize = 64;
 /// Keys of one B object.
 pub const KEYS_PER_STEP: usize = 32;
 
+/// What the scores Q·Kᵀ are made of: the cores take 2 to their power, times a scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Queries {
+    /// Queries as the model defines them: the cores multiply each score by log2(e) / √64.
+    Plain,
+    /// Queries that hold that factor already, folded into the weights and the bias that they come from: a product less
+    /// for each score.
+    Log2,
+}
+
+impl Queries {
+    /// From a score to an exponent of two; exactly 1 means that the cores multiply by nothing.
+    #[must_use]
+    pub fn scale(self) -> f32 {
+        match self {
+            Self::Plain => std::f32::consts::LOG2_E / 8.0,
+            Self::Log2 => 1.0,
+        }
+    }
+}
+
 /// One attention: all heads, all queries. Rows hold the heads side by side, 64 bf16 each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttentionProblem {
@@ -37,6 +58,8 @@ pub struct AttentionProblem {
     pub frames: usize,
     /// Queries, without padding: all of the frames, or a part that has its own launch.
     pub rows: usize,
+    /// What the queries hold.
+    pub queries: Queries,
     /// Queries; [`Self::padded_rows`] rows are read, and columns up to the next [`Grid::panel_columns`].
     pub q: Region,
     /// Keys; the same rows are read, and the padding is masked. Starts after `q`'s offset or not, but before `v`'s.
@@ -68,8 +91,7 @@ impl AttentionProblem {
             let words = [self.steps(), self.frames, grid.columns]
                 .map(|count| u32::try_from(count).unwrap_or(u32::MAX));
             let [steps, valid, columns] = words;
-            // 1/√64.
-            let (scale, bias, column_scale) = (0.125, &[][..], &[][..]);
+            let (scale, bias, column_scale) = (self.queries.scale(), &[][..], &[][..]);
             Params { op: OP, flags, steps, valid, scale, columns, bias, column_scale }.write(object);
         }
         objects

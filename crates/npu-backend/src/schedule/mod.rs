@@ -16,7 +16,7 @@ pub mod params;
 #[cfg(test)]
 mod tests;
 
-pub use attention::AttentionProblem;
+pub use attention::{AttentionProblem, Queries};
 pub use attention_int8::Int8AttentionProblem;
 pub use gemm::{GemmKind, GemmProblem, Region};
 pub use geometry::Grid;

@@ -2,12 +2,16 @@
 
 use super::l1::{ACC_BYTES, C_BYTES, L1, ML_BYTES, PARAMETER_BYTES, SCORES_BYTES};
 use super::native::Kernels;
-use super::parameters::Operation;
+use super::parameters::{Operation, STEP_GRANULE};
 use super::streams::Stream;
 use super::worker::Job;
 
 /// Keys in a block of bf16 attention, and in half a block of int8 attention.
 const KEYS: usize = 32;
+
+/// Objects of each side that a core multiplies at a time; [`STEP_GRANULE`] makes their number even.
+const OBJECTS_A_TURN: usize = 2;
+const _: () = assert!(STEP_GRANULE.is_multiple_of(OBJECTS_A_TURN as u32));
 
 /// One core: its place in its row, its streams and the code it runs.
 #[derive(Clone, Copy)]
@@ -27,6 +31,7 @@ pub(crate) struct Worker<'a> {
 /// What a core keeps in its memory besides the objects of its streams.
 struct Memory {
     acc: L1<ACC_BYTES>,
+    /// On silicon the slots 2 and 3 of the ring for A.
     scores: L1<SCORES_BYTES>,
     ml: L1<ML_BYTES>,
     parameters: L1<PARAMETER_BYTES>,
@@ -84,11 +89,13 @@ impl Worker<'_> {
         if job.parameters.idle {
             return;
         }
-        for step in 0..job.parameters.steps {
-            let (a, b) = (self.a.object(job.a + step), self.b.object(job.b + 1 + step));
+        let acc = &mut memory.acc;
+        for step in (0..job.parameters.steps).step_by(OBJECTS_A_TURN) {
+            let [a0, a1] = [0, 1].map(|object| self.a.object(job.a + step + object));
+            let [b0, b1] = [0, 1].map(|object| self.b.object(job.b + 1 + step + object));
             match job.parameters.operation {
-                Operation::GemmBf16 => self.kernels.gemm_bf16_step(a, b, &mut memory.acc),
-                _ => self.kernels.gemm_i8_step(a, b, &mut memory.acc),
+                Operation::GemmBf16 => self.kernels.gemm_bf16_step2(a0, a1, b0, b1, acc),
+                _ => self.kernels.gemm_i8_step2(a0, a1, b0, b1, acc),
             }
         }
     }

@@ -90,6 +90,7 @@ pub(crate) struct KernelCost {
     finish: f64,
     gelu: f64,
     softmax: f64,
+    scale: f64,
 }
 
 impl KernelCost {
@@ -100,6 +101,7 @@ impl KernelCost {
             finish: kernel.finish_cycles_per_element.of(arch)?,
             gelu: kernel.gelu_cycles_per_element.of(arch)?,
             softmax: kernel.softmax_cycles_per_element.of(arch)?,
+            scale: kernel.scale_cycles_per_element.of(arch)?,
         })
     }
 
@@ -151,10 +153,12 @@ impl Costs {
                 // Q·Kᵀ and P·V, each 64 deep.
                 Operation::AttentionBf16 | Operation::AttentionI8 => 2 * scores * 64,
             };
+            // A scale of 1 means that none is needed.
+            let scale = if job.parameters.scale == 1.0 { 0.0 } else { cost.scale };
             let finish = cost.finish + if job.parameters.gelu { cost.gelu } else { 0.0 };
             macs += steps * macs_per_step;
             cycles += (steps * macs_per_step) as f64 / cost.macs_per_cycle
-                + (steps * scores) as f64 * cost.softmax
+                + (steps * scores) as f64 * (cost.softmax + scale)
                 + TILE as f64 * finish;
         }
         (cycles.ceil() as u64, macs)
@@ -186,7 +190,7 @@ mod tests {
             format!(
                 "[[kernel]]\nname = \"{operation:?}\"\nimage = \"x\"\nop = {}\npeak_macs = {{ aie2 = 128 }}\n\
                  efficiency = 0.5\nmmul = [4, 8, 4]\nfinish_cycles_per_element = 2\ngelu_cycles_per_element = 3\n\
-                 softmax_cycles_per_element = 1.5\n",
+                 softmax_cycles_per_element = 1.5\nscale_cycles_per_element = 0.5\n",
                 operation.number()
             )
         };
@@ -218,6 +222,9 @@ mod tests {
             (10 * (2 * scores * 64 / 64 + scores * 3 / 2) + 2 * tile, 10 * 2 * scores * 64)
         );
         assert_eq!(of(Operation::AttentionI8, false, 5), of(Operation::AttentionBf16, false, 10));
+        let mut scaled = job(Operation::AttentionBf16, false, false, 10);
+        scaled.parameters.scale = 0.5;
+        assert_eq!(costs().of_jobs(&[scaled]).0, of(Operation::AttentionBf16, false, 10).0 + 10 * scores / 2);
 
         let [busy, idle] = [false, true].map(|idle| job(Operation::GemmI8I32, false, idle, 2));
         assert_eq!(costs().of_jobs(&[idle]), (0, 0));

@@ -13,7 +13,7 @@ use libloading::Library;
 use super::l1::{ACC_BYTES, C_BYTES, L1, ML_BYTES, OBJECT_BYTES, Object, PARAMETER_BYTES, SCORES_BYTES};
 
 /// The version of these signatures that the C++ must answer.
-const ABI: i32 = 1;
+const ABI: i32 = 2;
 
 type Acc = L1<ACC_BYTES>;
 type C = L1<C_BYTES>;
@@ -61,10 +61,10 @@ macro_rules! kernels {
 kernels! {
     /// Clears the accumulators.
     fn zero_acc(acc: &mut Acc);
-    /// 64 × 32 × 64 products of bf16, added to f32.
-    fn gemm_bf16_step(a: &Object, b: &Object, acc: &mut Acc);
-    /// 64 × 64 × 64 products of int8, added to int32.
-    fn gemm_i8_step(a: &Object, b: &Object, acc: &mut Acc);
+    /// 64 × 64 × 64 products of bf16, added to f32: two objects of each side.
+    fn gemm_bf16_step2(a0: &Object, a1: &Object, b0: &Object, b1: &Object, acc: &mut Acc);
+    /// 64 × 128 × 64 products of int8, added to int32: two objects of each side.
+    fn gemm_i8_step2(a0: &Object, a1: &Object, b0: &Object, b1: &Object, acc: &mut Acc);
     /// Bias, GELU if the parameters ask for it, rounding to bf16.
     fn finish_bf16(acc: &Acc, parameters: &Parameters, c: &mut C);
     /// As [`Self::finish_bf16`] with a residual of 64 × 64 bf16 in two A objects, added before rounding.

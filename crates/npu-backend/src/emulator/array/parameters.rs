@@ -8,6 +8,9 @@ use super::l1::OBJECT_BYTES;
 /// Bytes that the worker itself reads.
 pub(crate) const HEADER_BYTES: usize = 28;
 
+/// The steps of a product are a multiple of it: the objects of A come by four, as a memtile holds them.
+pub(crate) const STEP_GRANULE: u32 = 4;
+
 const MAGIC: u32 = 0x584E_5057;
 
 /// What a core can do.
@@ -68,7 +71,7 @@ pub(crate) struct Parameters {
     pub(crate) steps: usize,
     /// Keys that count.
     pub(crate) n_valid: u32,
-    /// Factor of the scores.
+    /// Factor from scores to exponents of two.
     pub(crate) scale: f32,
 }
 
@@ -111,6 +114,9 @@ impl Parameters {
         }
         if steps == 0 || i32::try_from(u64::from(steps) * 64).is_err() {
             return Err(format!("{steps} steps"));
+        }
+        if !attention && !steps.is_multiple_of(STEP_GRANULE) {
+            return Err(format!("{steps} steps are not a multiple of {STEP_GRANULE}"));
         }
         let keys_make_sense = parameters.n_valid > 0 && i32::try_from(parameters.n_valid).is_ok();
         if attention && !parameters.idle && !(keys_make_sense && parameters.scale.is_finite()) {
@@ -164,6 +170,7 @@ mod tests {
             (2, 8, "flags 0x8"),
             (1, 3, "GemmI8Bf16 has no residual"),
             (3, 0, "0 steps"),
+            (3, 6, "6 steps are not a multiple of 4"),
             (3, u32::MAX, "steps"),
             (6, 8, "8 columns"),
         ] {

@@ -164,6 +164,7 @@ fn kernel_faults(kernel: &KernelSpec, image: &ImageSpec) -> Vec<String> {
             kernel.finish_cycles_per_element,
             kernel.gelu_cycles_per_element,
             kernel.softmax_cycles_per_element,
+            kernel.scale_cycles_per_element,
         ] {
             if !cycles.of(arch).is_some_and(|cycles| cycles >= 0.0 && cycles.is_finite()) {
                 faults.push(format!("{:?} cycles for an element on {arch:?}", cycles.of(arch)));

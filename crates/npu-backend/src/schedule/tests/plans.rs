@@ -5,7 +5,9 @@
 use crate::kernel::manifest::Manifest;
 use crate::kernel::{Channel, Program};
 use crate::schedule::geometry::{A_ROW_BYTES, B_OBJECT_BYTES, Grid, MAX_INT8_K, MAX_STEP_BYTES, TILE_ROWS};
-use crate::schedule::{AttentionProblem, GemmKind, GemmProblem, LoopOrder, Region, attention, gemm, order};
+use crate::schedule::{
+    AttentionProblem, GemmKind, GemmProblem, LoopOrder, Queries, Region, attention, gemm, order,
+};
 
 const NPU1: Grid = Grid { columns: 4, rows: 4 };
 const NPU2: Grid = Grid { columns: 8, rows: 4 };
@@ -141,15 +143,9 @@ fn attention_plans_cover_their_output_for_any_number_of_heads() {
         let stride = columns.next_multiple_of(grid.panel_columns()) * 2;
         let rows = frames.next_multiple_of(grid.block_rows());
         let part = |index: usize| Region { offset_bytes: index * rows * stride, row_stride_bytes: stride };
-        let problem = AttentionProblem {
-            heads,
-            frames,
-            rows: frames,
-            q: part(0),
-            k: part(1),
-            v: part(2),
-            out: part(0),
-        };
+        let (rows_of, queries) = (frames, Queries::Plain);
+        let (q, k, v, out) = (part(0), part(1), part(2), part(0));
+        let problem = AttentionProblem { heads, frames, rows: rows_of, queries, q, k, v, out };
         let program = attention::plan(grid, &problem).unwrap();
         assert_covered(&program, rows * stride);
         assert!(program.segments.iter().all(|segment| segment.tap.argument != attention::argument::QKV
@@ -163,7 +159,8 @@ fn values_farther_from_keys_than_a_dma_steps_are_refused() {
     let at = |offset_bytes: usize| Region { offset_bytes, row_stride_bytes: 3072 };
     for (apart, fits) in [(MAX_STEP_BYTES, true), (MAX_STEP_BYTES + 64, false)] {
         let (q, k, v, out) = (at(0), at(64), at(64 + apart), at(0));
-        let problem = AttentionProblem { heads: 20, frames: 1500, rows: 1500, q, k, v, out };
+        let problem =
+            AttentionProblem { heads: 20, frames: 1500, rows: 1500, queries: Queries::Plain, q, k, v, out };
         let planned = attention::plan(NPU2, &problem);
         assert_eq!(planned.is_ok(), fits, "{apart} bytes apart: {planned:?}");
     }

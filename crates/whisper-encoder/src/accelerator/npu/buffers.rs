@@ -1,7 +1,7 @@
 //! The buffers of a window on the device, and the products that walk them; made once for a model's dimensions.
 
 use npu_backend::ops::Engine;
-use npu_backend::schedule::{AttentionProblem, GemmKind, GemmProblem, Grid, Region};
+use npu_backend::schedule::{AttentionProblem, GemmKind, GemmProblem, Grid, Queries, Region};
 use npu_backend::{Buffer, BufferRole, Result};
 
 /// Dimensions of a block.
@@ -75,6 +75,7 @@ impl Part {
             heads: dims.heads,
             frames: dims.frames,
             rows: frames,
+            queries: Queries::Log2,
             q: at(0, first),
             k: at(1, 0),
             v: at(2, 0),

@@ -36,16 +36,22 @@ impl NpuLinear {
         Ok(self.cpu.get_or_init(|| prepared))
     }
 
-    /// Row `n` as f32.
-    pub(super) fn row(&self, n: usize, to: &mut [f32]) {
+    /// Row `n` times `factor`, as f32.
+    pub(super) fn row(&self, n: usize, factor: f32, to: &mut [f32]) {
         let cols = self.weight.cols();
         let span = n * cols..(n + 1) * cols;
         match self.weight.values() {
-            Values::F32(values) => to.copy_from_slice(&values[span]),
-            Values::F16(values) => to.iter_mut().zip(&values[span]).for_each(|(to, v)| *to = v.to_f32()),
-            Values::Bf16(values) => to.iter_mut().zip(&values[span]).for_each(|(to, v)| *to = v.to_f32()),
+            Values::F32(values) => to.iter_mut().zip(&values[span]).for_each(|(to, v)| *to = v * factor),
+            Values::F16(values) => {
+                to.iter_mut().zip(&values[span]).for_each(|(to, v)| *to = v.to_f32() * factor)
+            }
+            Values::Bf16(values) => {
+                to.iter_mut().zip(&values[span]).for_each(|(to, v)| *to = v.to_f32() * factor)
+            }
             Values::Int8 { data, scale } => {
-                to.iter_mut().zip(&data[span]).for_each(|(to, &v)| *to = f32::from(v) * scale[n]);
+                // One product of the scales first, as packing int8 values does.
+                let scale = scale[n] * factor;
+                to.iter_mut().zip(&data[span]).for_each(|(to, &v)| *to = f32::from(v) * scale);
             }
         }
     }
@@ -58,11 +64,24 @@ pub(super) struct Packing {
     pub(super) gelu: bool,
     /// `(taps, channels, stride)`: channel c of tap t is input `t · stride + c`.
     pub(super) spread: Option<(usize, usize, usize)>,
+    /// Weights and bias of queries are multiplied by log₂(e) / √64, so that scores come out as exponents of two: the
+    /// device then has no product to make for each score.
+    pub(super) queries: bool,
 }
 
 impl Packing {
     pub(super) fn plain(kind: GemmKind, gelu: bool) -> Self {
-        Self { kind, gelu, spread: None }
+        Self { kind, gelu, spread: None, queries: false }
+    }
+
+    /// What weights and bias are multiplied by.
+    pub(super) fn factor(&self) -> f32 {
+        if self.queries { std::f32::consts::LOG2_E / 8.0 } else { 1.0 }
+    }
+
+    /// Where input `input` of a checkpoint's row stands.
+    pub(super) fn place(&self, input: usize) -> usize {
+        self.spread.map_or(input, |(_, channels, stride)| input / channels * stride + input % channels)
     }
 
     /// Inputs of `layer` with the holes of the spread.
@@ -94,24 +113,22 @@ fn pack(engine: &mut Engine, layer: &NpuLinear, packing: Packing) -> npu_backend
     let (a, c) = (Region::default(), Region::default());
     let (n, k) = (layer.weight.rows(), packing.inputs(layer));
     let problem = GemmProblem { kind: packing.kind, m: 1, k, n, a, c, residual: None };
-    let cols = layer.weight.cols();
-    let place = |input: usize| {
-        packing.spread.map_or(input, |(_, channels, stride)| input / channels * stride + input % channels)
-    };
+    let (cols, factor) = (layer.weight.cols(), packing.factor());
     let fill_f32 = |n: usize, to: &mut [f32]| {
         if packing.spread.is_none() {
-            return layer.row(n, to);
+            return layer.row(n, factor, to);
         }
         let mut row = vec![0.0; cols];
-        layer.row(n, &mut row);
+        layer.row(n, factor, &mut row);
         to.fill(0.0);
-        row.iter().enumerate().for_each(|(input, &value)| to[place(input)] = value);
+        row.iter().enumerate().for_each(|(input, &value)| to[packing.place(input)] = value);
     };
     let fill_int8 = |n: usize, to: &mut [i8]| match layer.weight.values() {
         Values::Int8 { data, scale } => {
+            to.fill(0);
             let row = &data[n * cols..(n + 1) * cols];
-            row.iter().enumerate().for_each(|(input, &value)| to[place(input)] = value);
-            scale[n]
+            row.iter().enumerate().for_each(|(input, &value)| to[packing.place(input)] = value);
+            scale[n] * factor
         }
         // Not reached: other values are filled as f32.
         _ => 0.0,
@@ -120,6 +137,7 @@ fn pack(engine: &mut Engine, layer: &NpuLinear, packing: Packing) -> npu_backend
         Values::Int8 { .. } => WeightValues::Int8(&fill_int8),
         _ => WeightValues::F32(&fill_f32),
     };
-    let bias = layer.bias.as_deref();
+    let bias = layer.bias.as_ref().map(|bias| bias.iter().map(|value| value * factor).collect::<Vec<_>>());
+    let bias = bias.as_deref();
     engine.weights(&problem, &Weights { values, bias, gelu: packing.gelu, output_scale: 1.0 })
 }

@@ -49,7 +49,8 @@ pub enum NpuPrecision {
 pub struct NpuOptions {
     /// An operation that the device does not do is an error, not a fallback.
     pub require: bool,
-    /// A tile is recomputed on the CPU every so many chains (two a block); 0 for never.
+    /// Some numbers of every so many launches are computed again on the CPU and compared; 0 for never. With 1 no
+    /// launch that answers with zeros, old numbers or nonsense goes unnoticed.
     pub shadow_every: u64,
     /// Types.
     pub precision: NpuPrecision,
@@ -57,8 +58,7 @@ pub struct NpuOptions {
 
 impl Default for NpuOptions {
     fn default() -> Self {
-        // Two or three checks a window of whisper-base.
-        Self { require: false, shadow_every: 5, precision: NpuPrecision::default() }
+        Self { require: false, shadow_every: 1, precision: NpuPrecision::default() }
     }
 }
 
@@ -143,7 +143,7 @@ impl NpuAccelerator {
             },
         };
         if self.options.require {
-            return Err(Error::Device {
+            return Err(Error::Fault {
                 device: state.receipt.device.clone(),
                 reason: format!("{what}: {refused}"),
             });

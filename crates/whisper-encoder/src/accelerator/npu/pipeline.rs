@@ -11,8 +11,9 @@ use npu_backend::schedule::{GemmKind, pack};
 use npu_backend::{Batch, Result, Ticket};
 
 use super::buffers::{BlockBuffers, BlockDims, Part};
+use super::linear::Packing;
 use super::session::BlockLayers;
-use super::shadow::Shadow;
+use super::shadow::{Shadow, Source, Watched};
 
 /// The chains of one part of one block: launches that run without the host.
 pub(super) struct PartBatches {
@@ -95,9 +96,8 @@ impl<'a> Flight<'a> {
         normed.resize(rows.len(), 0.0);
         (norms.apply)(rows, of.0, of.1, normed);
         let (kind, stride) = (self.dims.kind, part.fc1.a.row_stride_bytes);
-        self.engine.write(part.input.id(), 0..part.frames * stride, |bytes| match kind {
-            GemmKind::Bf16 => pack::rows_to_bf16(normed, d, bytes, stride),
-            _ => pack::rows_to_int8(normed, d, stride - kind.row_tail_bytes(), bytes, stride),
+        self.engine.write(part.input.id(), 0..part.frames * stride, |bytes| {
+            write_rows(kind, normed, d, bytes, stride);
         })?;
         // Rows are read, written normed, read again and written narrow.
         self.engine.host_works(rows.len() * 4 * 3 + part.frames * stride);
@@ -171,26 +171,76 @@ impl Step<'_> {
         }
         for (part, batches) in self.batches.iter().enumerate() {
             flight.wait()?;
-            flight.add(part)?;
+            self.check_out(flight, shadow, part)?;
             if part == last {
-                // Nothing else uses the queries, keys and values now, and the rows they came from still stand.
-                let (qkv, part) = (flight.buffers.qkv.id(), &flight.buffers.parts[part]);
-                shadow.after_attend(flight.engine, qkv, part, flight.dims, self.layers)?;
+                // Nothing uses the queries, keys and values of any part now.
+                (0..=last).try_for_each(|part| self.check_attention(flight, shadow, part))?;
             }
+            flight.add(part)?;
             flight.norm(part, self.norms, self.norms.mlp)?;
             flight.submit(&batches.feed)?;
         }
         for part in 0..self.batches.len() {
             flight.wait()?;
+            self.check_feed(flight, shadow, part)?;
             flight.add(part)?;
-            if part == last {
-                shadow.after_feed(flight.engine, &flight.buffers.parts[part], self.layers)?;
-            }
             if let Some((batches, norms)) = self.next {
                 begin(flight, self.index + 1, part, &batches[part], norms)?;
             }
         }
         Ok(())
+    }
+
+    fn check_out(&self, flight: &mut Flight<'_>, shadow: &mut Shadow, part: usize) -> Result<()> {
+        let part = &flight.buffers.parts[part];
+        let (layer, packing, problem) = (self.layers.out, Packing::plain(part.out.kind, false), &part.out);
+        let (from, to) = (Source::Buffer(part.mixed.id()), part.delta.id());
+        shadow.product(flight.engine, &Watched { name: "out", layer, packing, problem, from, to })
+    }
+
+    fn check_attention(&self, flight: &mut Flight<'_>, shadow: &mut Shadow, part: usize) -> Result<()> {
+        let part = &flight.buffers.parts[part];
+        let (d, dims, qkv) = (flight.dims.d_model, flight.dims, flight.buffers.qkv.id());
+        // The rows that were pushed are overwritten by now; they are made again from what entered the block.
+        let entered = flight.scratch.entered(self.index);
+        let row = |m: usize| {
+            let row = &entered[(part.first + m) * d..(part.first + m + 1) * d];
+            let mut normed = vec![0.0; d];
+            (self.norms.apply)(row, self.norms.attn.0, self.norms.attn.1, &mut normed);
+            let mut bytes = vec![0; part.fc1.a.row_stride_bytes];
+            write_rows(dims.kind, &normed, d, &mut bytes, part.fc1.a.row_stride_bytes);
+            bytes
+        };
+        for (index, name) in ["query", "key", "value"].into_iter().enumerate() {
+            let (layer, problem) = (self.layers.project[index], &part.project[index]);
+            let packing = projection(dims.kind, index);
+            let watched = Watched { name, layer, packing, problem, from: Source::Host(&row), to: qkv };
+            shadow.product(flight.engine, &watched)?;
+        }
+        shadow.attention(flight.engine, &part.attention, (qkv, part.mixed.id()))
+    }
+
+    fn check_feed(&self, flight: &mut Flight<'_>, shadow: &mut Shadow, part: usize) -> Result<()> {
+        let part = &flight.buffers.parts[part];
+        let (layer, packing, problem) = (self.layers.fc1, Packing::plain(part.fc1.kind, true), &part.fc1);
+        let (from, to) = (Source::Buffer(part.input.id()), part.hidden.id());
+        shadow.product(flight.engine, &Watched { name: "fc1", layer, packing, problem, from, to })?;
+        let (layer, packing, problem) = (self.layers.fc2, Packing::plain(part.fc2.kind, false), &part.fc2);
+        let (from, to) = (Source::Buffer(part.hidden.id()), part.delta.id());
+        shadow.product(flight.engine, &Watched { name: "fc2", layer, packing, problem, from, to })
+    }
+}
+
+/// How query (0), key (1) and value (2) are packed: queries so that scores come out as exponents of two.
+pub(super) fn projection(kind: GemmKind, index: usize) -> Packing {
+    Packing { queries: index == 0, ..Packing::plain(kind, false) }
+}
+
+/// Rows as a part's first products take them.
+fn write_rows(kind: GemmKind, rows: &[f32], columns: usize, bytes: &mut [u8], stride: usize) {
+    match kind {
+        GemmKind::Bf16 => pack::rows_to_bf16(rows, columns, bytes, stride),
+        _ => pack::rows_to_int8(rows, columns, stride - kind.row_tail_bytes(), bytes, stride),
     }
 }
 

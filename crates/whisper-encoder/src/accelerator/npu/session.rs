@@ -5,13 +5,13 @@ use std::collections::hash_map::Entry;
 
 use npu_backend::ops::Engine;
 use npu_backend::schedule::pack;
-use npu_backend::schedule::{GemmKind, Region};
+use npu_backend::schedule::{GemmKind, GemmProblem, Region};
 use npu_backend::{Batch, Buffer, BufferRole, Error, Result};
 
 use super::buffers::{BlockBuffers, BlockDims, product};
 use super::linear::{NpuLinear, Packing, Residents};
-use super::pipeline::{Flight, Norms, PartBatches, Rows, Step};
-use super::shadow::Shadow;
+use super::pipeline::{Flight, Norms, PartBatches, Rows, Step, projection};
+use super::shadow::{Shadow, Source, Watched};
 use crate::CancelToken;
 
 /// The linear layers of a block.
@@ -25,9 +25,10 @@ pub(super) struct BlockLayers<'a> {
 
 struct StemBuffers {
     mel: Buffer,
-    /// Between the convolutions: only launches name it.
-    _middle: Buffer,
+    middle: Buffer,
     out: Buffer,
+    first: (GemmProblem, Packing),
+    second: (GemmProblem, Packing),
     batch: Batch,
     mel_stride: usize,
     out_stride: usize,
@@ -101,15 +102,14 @@ impl Session {
             Entry::Vacant(free) => free.insert(BlockBuffers::new(engine, dims)?),
         };
         let (qkv, params) = (buffers.qkv.id(), buffers.params.id());
-        let from_norm = Packing::plain(dims.kind, false);
         let plain = Packing::plain(GemmKind::Bf16, false);
         let mut batches = Vec::with_capacity(buffers.parts.len());
         for part in &buffers.parts {
             let (input, mixed) = (part.input.id(), part.mixed.id());
             let (hidden, delta) = (part.hidden.id(), part.delta.id());
             let mut project = Vec::with_capacity(3);
-            for (layer, problem) in layers.project.into_iter().zip(&part.project) {
-                let weights = residents.get(engine, layer, from_norm)?;
+            for (index, (layer, problem)) in layers.project.into_iter().zip(&part.project).enumerate() {
+                let weights = residents.get(engine, layer, projection(dims.kind, index))?;
                 project.push(engine.gemm(problem, input, weights, qkv, None)?);
             }
             let attention = engine.attention(&part.attention, qkv, params, mixed)?;
@@ -154,8 +154,17 @@ impl Session {
         self.engine.run(&stem.batch)?;
         let (d, stride) = (conv2.weight.rows(), stem.out_stride);
         self.engine.read(stem.out.id(), 0..out.len() / d * stride, |bytes| {
-            pack::rows_from_bf16(bytes, stride, d, out)
-        })
+            pack::rows_from_bf16(bytes, stride, d, out);
+        })?;
+        let (mel, middle, out) = (stem.mel.id(), stem.middle.id(), stem.out.id());
+        for (name, layer, (problem, packing), from, to) in
+            [("conv1", conv1, &stem.first, mel, middle), ("conv2", conv2, &stem.second, middle, out)]
+        {
+            let from = Source::Buffer(from);
+            let watched = Watched { name, layer, packing: *packing, problem, from, to };
+            self.shadow.product(&mut self.engine, &watched)?;
+        }
+        Ok(())
     }
 
     fn prepare_stem(
@@ -173,7 +182,7 @@ impl Session {
         first.a = Region { offset_bytes: 0, row_stride_bytes: mel_stride };
         let row = first.c.row_stride_bytes;
         first.c.offset_bytes = row;
-        let packing = Packing { kind: GemmKind::Bf16, gelu: true, spread: Some((3, d, row / 2)) };
+        let packing = Packing { spread: Some((3, d, row / 2)), ..Packing::plain(GemmKind::Bf16, true) };
         let mut second =
             product(grid, GemmKind::Bf16, (frames / 2, packing.inputs(conv2), conv2.weight.rows()));
         second.a = Region { offset_bytes: 0, row_stride_bytes: 2 * row };
@@ -188,11 +197,13 @@ impl Session {
         let batch = Batch::new(vec![launch1, launch2])?;
         Ok(StemBuffers {
             mel,
-            _middle: middle,
+            middle,
             out,
             batch,
             mel_stride,
             out_stride: second.c.row_stride_bytes,
+            first: (first, Packing::plain(GemmKind::Bf16, true)),
+            second: (second, packing),
         })
     }
 
@@ -254,6 +265,7 @@ impl Session {
             heads,
             frames: dims.frames,
             rows: dims.frames,
+            queries: npu_backend::schedule::Queries::Plain,
             q: at(0),
             k: at(1),
             v: at(2),

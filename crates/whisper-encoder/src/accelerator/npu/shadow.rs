@@ -1,133 +1,89 @@
-//! The shadow check: now and then one tile of a launch is computed again on the CPU, in f64 from the very operands
-//! that the device had, and compared within a bound that the types give.
+//! The shadow check: a few numbers of a launch's output are computed again on the CPU, in f64 from the very operands that
+//! the device had, and compared within a bound that the types give.
 //!
-//! A device can answer COMPLETED with wrong numbers: a mispacked weight, a stale cache line, a fault. Text made of them
-//! may look like text.
+//! A device can answer COMPLETED with wrong numbers: zeros, the output of the launch before, NaN, numbers of a mispacked
+//! weight (section "Silent" of `npu_backend::emulator::faults`). Text made of them may look like text. Such faults spoil
+//! a whole launch, so a few numbers of each launch show them; a check of every nth launch is cheaper and sees less.
 
 use std::ops::Range;
 
 use half::bf16;
 use npu_backend::ops::Engine;
-use npu_backend::schedule::{GemmKind, GemmProblem, Region, pack};
+use npu_backend::schedule::attention::HEAD_DIM;
+use npu_backend::schedule::{AttentionProblem, GemmKind, GemmProblem, Region, pack};
 use npu_backend::{BufferId, Result};
 
-use super::buffers::{BlockDims, Part};
-use super::linear::NpuLinear;
-use super::session::BlockLayers;
+use super::linear::{NpuLinear, Packing};
 use crate::checkpoint::Values;
 
 /// Rows and columns of the tile that is compared.
-const SIDE: usize = 16;
+const ROWS: usize = 2;
+const COLUMNS: usize = 16;
 
 /// When to check, and what was found.
 pub(super) struct Shadow {
-    /// Every so many chains; 0 for never.
+    /// Every so many launches; 0 for never.
     every: u64,
-    chains: u64,
+    launches: u64,
     pub(super) checks: u64,
     /// The first mismatch since it was last taken.
     pub(super) mismatch: Option<String>,
 }
 
+/// Where a product's rows of A are.
+pub(super) enum Source<'a> {
+    /// On the device.
+    Buffer(BufferId),
+    /// On the host, which overwrote them since: row ▸ bytes as they were pushed.
+    Host(&'a dyn Fn(usize) -> Vec<u8>),
+}
+
 /// A product with what its tile needs.
-struct Watched<'a> {
-    name: &'static str,
-    layer: &'a NpuLinear,
-    problem: &'a GemmProblem,
-    gelu: bool,
-    from: BufferId,
-    to: BufferId,
+pub(super) struct Watched<'a> {
+    pub(super) name: &'static str,
+    pub(super) layer: &'a NpuLinear,
+    pub(super) packing: Packing,
+    pub(super) problem: &'a GemmProblem,
+    pub(super) from: Source<'a>,
+    pub(super) to: BufferId,
 }
 
 impl Shadow {
     pub(super) fn new(every: u64) -> Self {
-        Self { every, chains: 0, checks: 0, mismatch: None }
-    }
-
-    /// After q, k, v, attention and out of a part.
-    pub(super) fn after_attend(
-        &mut self,
-        engine: &mut Engine,
-        qkv: BufferId,
-        part: &Part,
-        dims: BlockDims,
-        layers: &BlockLayers<'_>,
-    ) -> Result<()> {
-        let Some(turn) = self.due() else { return Ok(()) };
-        let project = |name, index: usize| Watched {
-            name,
-            layer: layers.project[index],
-            problem: &part.project[index],
-            gelu: false,
-            from: part.input.id(),
-            to: qkv,
-        };
-        let watched = match turn % 5 {
-            0 => project("query", 0),
-            1 => project("key", 1),
-            2 => project("value", 2),
-            3 => Watched {
-                name: "out",
-                layer: layers.out,
-                problem: &part.out,
-                gelu: false,
-                from: part.mixed.id(),
-                to: part.delta.id(),
-            },
-            _ => return self.attention(engine, qkv, part, dims, turn),
-        };
-        self.product(engine, &watched, turn)
-    }
-
-    /// After fc1 and fc2 of a part.
-    pub(super) fn after_feed(
-        &mut self,
-        engine: &mut Engine,
-        part: &Part,
-        layers: &BlockLayers<'_>,
-    ) -> Result<()> {
-        let Some(turn) = self.due() else { return Ok(()) };
-        let (input, hidden) = (part.input.id(), part.hidden.id());
-        let watched = if turn % 2 == 0 {
-            Watched {
-                name: "fc1",
-                layer: layers.fc1,
-                problem: &part.fc1,
-                gelu: true,
-                from: input,
-                to: hidden,
-            }
-        } else {
-            let to = part.delta.id();
-            Watched { name: "fc2", layer: layers.fc2, problem: &part.fc2, gelu: false, from: hidden, to }
-        };
-        self.product(engine, &watched, turn)
+        Self { every, launches: 0, checks: 0, mismatch: None }
     }
 
     /// The number of this check, if it is time for one.
-    fn due(&mut self) -> Option<u64> {
-        self.chains += 1;
-        if self.every == 0 || !self.chains.is_multiple_of(self.every) {
+    fn due(&mut self) -> Option<usize> {
+        self.launches += 1;
+        if self.every == 0 || !self.launches.is_multiple_of(self.every) {
             return None;
         }
         self.checks += 1;
-        Some(self.checks - 1)
+        // Elsewhere in the output each time (Fibonacci hashing).
+        usize::try_from(self.checks.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).ok()
     }
 
-    fn product(&mut self, engine: &mut Engine, watched: &Watched<'_>, turn: u64) -> Result<()> {
-        let problem = watched.problem;
-        // A different tile each time, over the whole of the output.
-        let step = usize::try_from(turn.wrapping_mul(0x9E37_79B9) >> 8).unwrap_or(0);
-        let (row0, column0) =
-            (step % problem.m.saturating_sub(SIDE).max(1), step / 7 % problem.n.saturating_sub(SIDE).max(1));
-        let rows = row0..(row0 + SIDE).min(problem.m);
-        let columns = column0..(column0 + SIDE).min(problem.n);
-        let (mut weights, mut weight) = (Vec::new(), vec![0.0; problem.k]);
+    /// Compares a tile of a finished product.
+    pub(super) fn product(&mut self, engine: &mut Engine, watched: &Watched<'_>) -> Result<()> {
+        let Some(place) = self.due() else { return Ok(()) };
+        let Watched { problem, layer, packing, .. } = watched;
+        let rows = span(place, problem.m, ROWS);
+        let columns = span(place / 7, problem.n, COLUMNS);
+        let (mut weights, mut weight) = (Vec::new(), vec![0.0; layer.weight.cols()]);
         for n in columns.clone() {
-            watched.layer.row(n, &mut weight);
-            weights.push(as_device_has(&weight, problem.kind, watched.layer));
+            layer.row(n, packing.factor(), &mut weight);
+            let row = as_device_has(&weight, problem.kind, layer);
+            let mut spread = vec![0.0; problem.k];
+            row.into_iter().enumerate().for_each(|(input, value)| spread[packing.place(input)] = value);
+            weights.push(spread);
         }
-        let a = read_rows(engine, watched.from, problem.a, rows.clone(), problem.a_row_bytes())?;
+        let a = match &watched.from {
+            Source::Buffer(buffer) => {
+                read_rows(engine, *buffer, problem.a, rows.clone(), problem.a_row_bytes())?
+            }
+            Source::Host(row) => rows.clone().map(row).collect(),
+        };
         let c = read_rows(engine, watched.to, problem.c, rows.clone(), 2 * columns.end)?;
         for (m, (a, c)) in rows.zip(a.iter().zip(&c)) {
             let a = activations(a, problem);
@@ -137,44 +93,53 @@ impl Shadow {
                     sum += a * w;
                     mass += (a * w).abs();
                 }
-                sum += watched.layer.bias.as_ref().map_or(0.0, |bias| f64::from(bias[n]));
-                let want = if watched.gelu { gelu(sum) } else { sum };
-                let got = bf16_at(c, n);
-                // Products are exact; K sums in f32 or the device's own steps, then one rounding to bf16. GELU's slope
-                // is below 1.13.
-                #[allow(clippy::cast_precision_loss, reason = "K is a few thousand")]
-                let bound = want.abs() / 256.0
-                    + 1.13 * mass * (problem.k as f64 + 8.0) * f64::from(f32::EPSILON)
-                    + 1e-6;
-                self.compare(watched.name, (m, n), got, want, bound);
+                let bias = layer.bias.as_ref().map_or(0.0, |bias| f64::from(bias[n] * packing.factor()));
+                let sum = sum + bias;
+                let want = if packing.gelu { gelu(sum) } else { sum };
+                self.compare(
+                    watched.name,
+                    (m, n),
+                    bf16_at(c, n),
+                    want,
+                    product_bound(problem, packing, want, mass),
+                );
             }
         }
         Ok(())
     }
 
-    fn attention(
+    /// Compares a row of one head of a finished attention.
+    pub(super) fn attention(
         &mut self,
         engine: &mut Engine,
-        qkv: BufferId,
-        part: &Part,
-        dims: BlockDims,
-        turn: u64,
+        problem: &AttentionProblem,
+        (qkv, out): (BufferId, BufferId),
     ) -> Result<()> {
-        let problem = &part.attention;
-        let step = usize::try_from(turn.wrapping_mul(0x9E37_79B9) >> 8).unwrap_or(0);
-        let (m, head) = (step % part.frames, step / 7 % dims.heads);
-        let width = 128;
+        let Some(place) = self.due() else { return Ok(()) };
+        let (m, head) = (place % problem.rows, place / 7 % problem.heads);
+        let width = 2 * HEAD_DIM;
         let head_of = |region: Region| Region { offset_bytes: region.offset_bytes + head * width, ..region };
         let q = &read_rows(engine, qkv, head_of(problem.q), m..m + 1, width)?[0];
-        let keys = read_rows(engine, qkv, head_of(problem.k), 0..dims.frames, width)?;
-        let values = read_rows(engine, qkv, head_of(problem.v), 0..dims.frames, width)?;
-        let scores: Vec<f64> =
-            keys.iter().map(|k| (0..64).map(|d| bf16_at(q, d) * bf16_at(k, d)).sum::<f64>() / 8.0).collect();
+        let (keys, values): (Vec<Vec<u8>>, Vec<Vec<u8>>) =
+            if problem.v.offset_bytes - problem.k.offset_bytes < problem.k.row_stride_bytes {
+                // Side by side: one pull brings both.
+                let apart = problem.v.offset_bytes - problem.k.offset_bytes;
+                let both = read_rows(engine, qkv, head_of(problem.k), 0..problem.frames, apart + width)?;
+                both.iter().map(|row| (row[..width].to_vec(), row[apart..].to_vec())).unzip()
+            } else {
+                let rows = |engine: &mut Engine, region| {
+                    read_rows(engine, qkv, head_of(region), 0..problem.frames, width)
+                };
+                (rows(engine, problem.k)?, rows(engine, problem.v)?)
+            };
+        let dot = |k: &Vec<u8>| (0..HEAD_DIM).map(|d| bf16_at(q, d) * bf16_at(k, d)).sum::<f64>();
+        let scale = f64::from(problem.queries.scale());
+        let scores: Vec<f64> = keys.iter().map(|k| dot(k) * scale).collect();
         let largest = scores.iter().fold(f64::NEG_INFINITY, |largest, &score| largest.max(score));
-        let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
+        let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp2()).collect();
         let total: f64 = weights.iter().sum();
-        let got = &read_rows(engine, part.mixed.id(), head_of(problem.out), m..m + 1, width)?[0];
-        for d in 0..64 {
+        let got = &read_rows(engine, out, head_of(problem.out), m..m + 1, width)?[0];
+        for d in 0..HEAD_DIM {
             let (mut want, mut mass) = (0.0, 0.0);
             for (weight, value) in weights.iter().zip(&values) {
                 let part = weight / total * bf16_at(value, d);
@@ -183,12 +148,13 @@ impl Shadow {
             }
             // Weights are rounded to bf16 before they meet the values, their sum is not; then one rounding to bf16.
             let bound = want.abs() / 256.0 + mass / 128.0 + 1e-6;
-            self.compare("attention", (m, head * 64 + d), bf16_at(got, d), want, bound);
+            self.compare("attention", (m, head * HEAD_DIM + d), bf16_at(got, d), want, bound);
         }
         Ok(())
     }
 
     fn compare(&mut self, name: &str, (row, column): (usize, usize), got: f64, want: f64, bound: f64) {
+        // Written so that a NaN fails.
         let close = (got - want).abs() <= bound;
         if !close && self.mismatch.is_none() {
             self.mismatch = Some(format!(
@@ -196,6 +162,22 @@ impl Shadow {
             ));
         }
     }
+}
+
+/// Products are exact; K sums in f32 or the device's own steps, then one rounding to bf16. GELU's slope is below 1.13;
+/// its polynomial is off by at most 2⁻¹⁰ of what is larger, the value or 2⁻⁸.
+fn product_bound(problem: &GemmProblem, packing: &Packing, want: f64, mass: f64) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "K is a few thousand")]
+    let sums = 1.13 * mass * (problem.k as f64 + 8.0) * f64::from(f32::EPSILON);
+    let gelu = if packing.gelu { want.abs().max(1.0 / 256.0) / 1024.0 } else { 0.0 };
+    want.abs() / 256.0 + sums + gelu + 1e-6
+}
+
+/// `len` of `of` indices, somewhere.
+fn span(place: usize, of: usize, len: usize) -> Range<usize> {
+    let len = len.min(of);
+    let start = place % (of - len + 1);
+    start..start + len
 }
 
 /// The first `len_bytes` of some rows of a region, in one pull.
@@ -243,23 +225,43 @@ fn bf16_at(bytes: &[u8], index: usize) -> f64 {
 
 /// x·Φ(x), with erf by its series: slow, and good to 2e-8 · |x|.
 fn gelu(x: f64) -> f64 {
-    let z = x / std::f64::consts::SQRT_2;
-    0.5 * x * (1.0 + erf(z))
+    0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2))
 }
 
 fn erf(z: f64) -> f64 {
     // The series loses e^(z²) ulps; beyond 4, erf is ±1 within 1.6e-8.
-    if z.abs() > 4.0 {
-        return z.signum();
+    if z.is_nan() || z.abs() > 4.0 {
+        return if z.is_nan() { z } else { z.signum() };
     }
     let (mut term, mut sum, mut n) = (z, z, 0.0);
-    while f64::abs(term) > 1e-17 * f64::abs(sum) {
+    while f64::abs(term) > 1e-17 * f64::abs(sum) && n < 200.0 {
         n += 1.0;
         term *= -z * z / n;
         sum += term / (2.0 * n + 1.0);
-        if n > 200.0 {
-            break;
-        }
     }
     sum * std::f64::consts::FRAC_2_SQRT_PI
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{erf, gelu, span};
+
+    #[test]
+    fn erf_is_that_of_the_tables() {
+        // Abramowitz and Stegun, table 7.1.
+        for (z, want) in [(0.0, 0.0), (0.5, 0.520_499_877_8), (1.0, 0.842_700_792_9), (2.0, 0.995_322_265_0)]
+        {
+            assert!((erf(z) - want).abs() < 1e-10 && (erf(-z) + want).abs() < 1e-10, "{z}");
+        }
+        assert!((erf(3.99) - 1.0).abs() < 2e-8 && gelu(f64::NAN).is_nan());
+        assert!((gelu(1.0) - 0.841_344_746_1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_span_lies_within() {
+        for (place, of, len) in [(0, 1, 2), (1_000_003, 10, 4), (7, 16, 16), (8, 17, 16)] {
+            let span = span(place, of, len);
+            assert!(span.end <= of && span.len() == len.min(of), "{span:?}");
+        }
+    }
 }

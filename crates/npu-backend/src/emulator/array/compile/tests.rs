@@ -16,7 +16,7 @@ fn cache() -> (tempfile::TempDir, Cache) {
 
 fn compile(source: &str, exact: bool, cache: &Cache) -> Result<Kernels> {
     let tiles = [("k.cc", source), ("not_compiled.h", "#error")];
-    let headers = [("aie_api/aie.hpp", "#pragma once\n#define HOST 1\n")];
+    let headers = [("aie_api/aie.hpp", "#pragma once\n#define HOST 2\n")];
     library(Sources { tiles: &tiles, headers: &headers }, exact, &Toolchain::find().unwrap(), cache)
 }
 
@@ -31,12 +31,12 @@ fn libraries(cache: &Cache) -> Vec<(String, SystemTime)> {
 }
 
 const HEAD: &str = "#include <aie_api/aie.hpp>\n#include <cstdint>\nextern \"C\" {\n";
-const ABI_1: &str = "int32_t aie_host_abi(void) { return HOST; }\n\
+const ABI: &str = "int32_t aie_host_abi(void) { return HOST; }\n\
                      int32_t aie_host_exact(void) { return AIE_HOST_EXACT; }\n";
 
 /// Every function of the table, empty; `zero_acc` writes `mark`.
 fn whole(mark: u8) -> String {
-    let mut text = format!("{HEAD}{ABI_1}void zero_acc(unsigned char *acc) {{ acc[16383] = {mark}; }}\n");
+    let mut text = format!("{HEAD}{ABI}void zero_acc(unsigned char *acc) {{ acc[16383] = {mark}; }}\n");
     for name in NAMES.iter().filter(|name| **name != "zero_acc") {
         text += &format!("void {name}() {{}}\n");
     }
@@ -90,7 +90,7 @@ fn code_that_does_not_compile_or_fit_is_told() {
         ("#include <no_such_header>\n".to_owned(), "no_such_header"),
         (format!("{HEAD}}}\n"), "aie_host_abi"),
         (format!("{HEAD}{old}"), "ABI 0"),
-        (format!("{HEAD}{ABI_1}}}\n"), "no function `zero_acc`"),
+        (format!("{HEAD}{ABI}}}\n"), "no function `zero_acc`"),
     ] {
         let error = compile(&source, false, &cache).map(drop).unwrap_err();
         assert!(matches!(error, crate::Error::Unavailable { device: "emulator", .. }), "{error}");

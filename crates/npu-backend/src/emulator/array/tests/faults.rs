@@ -46,7 +46,7 @@ fn a_core_whose_stream_ends_hangs() {
     assert!(matches!(hang, ArrayFault::Hang { port: Port::B(3), object: 4, .. }), "{hang}");
 
     // More steps than blocks come: B ends after four, A as well, and a core takes A first.
-    let steps = |launch: &mut Launch| launch.b[..4096].copy_from_slice(&Parameters::new(1, 0, 5).object());
+    let steps = |launch: &mut Launch| launch.b[..4096].copy_from_slice(&Parameters::new(1, 0, 8).object());
     let hang = fault(steps);
     assert!(matches!(hang, ArrayFault::Hang { port: Port::A(0), object: 4, .. }), "{hang}");
 
@@ -61,11 +61,10 @@ fn objects_that_nobody_takes_are_told() {
     let left = fault(|launch| segments(launch, Channel::A(1)).for_each(|s| s.replay = 3));
     assert_eq!(left, ArrayFault::Unconsumed { port: Port::A(1), object: 4, left: 8 });
 
-    // One step fewer on one column: its last block of B is taken for parameters.
-    let steps = |launch: &mut Launch| launch.b[..4096].copy_from_slice(&Parameters::new(1, 0, 3).object());
-    let left = fault(steps);
+    // A block of B more on one column: it is taken for parameters.
+    let left = fault(|launch| launch.feed_b(0, &[0; 4096]));
     assert!(
-        matches!(&left, ArrayFault::Parameters { object: 4, why, .. } if why.contains("magic")),
+        matches!(&left, ArrayFault::Parameters { object: 5, why, .. } if why.contains("magic")),
         "{left}"
     );
 }

@@ -25,10 +25,12 @@ fn a_core_has_the_memory_that_the_manifest_gives_it() {
         ("B", l1::OBJECT_BYTES),
         ("C", l1::C_BYTES),
         ("acc", l1::ACC_BYTES),
-        ("scores", l1::SCORES_BYTES),
         ("ml", l1::ML_BYTES),
         ("params", l1::PARAMETER_BYTES),
     ] {
         assert_eq!(bytes(name), want, "{name}");
     }
+    // The scores lie in the last two slots of the ring for A.
+    let ring = l1.iter().find(|buffer| buffer.name == "A").unwrap();
+    assert_eq!((ring.count, l1::SCORES_BYTES), (parameters::STEP_GRANULE, 2 * l1::OBJECT_BYTES));
 }
