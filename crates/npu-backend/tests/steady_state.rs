@@ -8,7 +8,7 @@
 mod null_device;
 
 use npu_backend::schedule::pack::{self, WeightValues, Weights};
-use npu_backend::schedule::{AttentionProblem, GemmKind, GemmProblem, Region};
+use npu_backend::schedule::{AttentionProblem, GemmKind, GemmProblem, Queries, Region};
 use npu_backend::{Batch, BufferId, BufferRole};
 use null_device::NullDevice;
 
@@ -44,7 +44,8 @@ fn writing_running_and_reading_allocate_nothing() {
     }
     let at = |offset_bytes| Region { offset_bytes, row_stride_bytes: 1536 };
     let (q, k, v, out) = (at(0), at(512), at(1024), Region { offset_bytes: 0, row_stride_bytes: 512 });
-    let attention = AttentionProblem { heads: 4, frames: ROWS, rows: ROWS, q, k, v, out };
+    let attention =
+        AttentionProblem { heads: 4, frames: ROWS, rows: ROWS, queries: Queries::Plain, q, k, v, out };
     let (qkv, params) = (layers[0].input, layers[0].output);
     launches.push(engine.attention(&attention, qkv, params, layers[1].output).unwrap());
     let batch = Batch::new(launches).unwrap();
