@@ -145,9 +145,7 @@ fn encoder(grid: Grid, (d, heads, mels): (usize, usize, usize)) -> Vec<Launch> {
         };
         for kind in [GemmKind::Bf16, GemmKind::Int8Bf16] {
             let from_norm = product(grid, kind, (frames, d, d));
-            for index in 0..3 {
-                gemm(&mut launches, &GemmProblem { c: at(index, first), ..from_norm });
-            }
+            gemm(&mut launches, &GemmProblem { n: 3 * row / 2, c: at(0, first), ..from_norm });
             gemm(&mut launches, &product(grid, kind, (frames, d, 4 * d)));
         }
         let out = Region { offset_bytes: 0, row_stride_bytes: row };
