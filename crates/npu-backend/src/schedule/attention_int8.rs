@@ -10,7 +10,7 @@
 //!                  K [64 keys][64], V [64 keys][64], the scales of K (f32[64] as the core sees it)
 //! ```
 
-use super::attention::{HEAD_DIM, drain};
+use super::attention::{HEAD_DIM, Queries, drain};
 use super::gemm::{Region, word};
 use super::geometry::{A_L2_ROW_BYTES, A_ROW_BYTES, B_OBJECT_BYTES, Grid, TILE_ROWS};
 use super::pack::quantise_row;
@@ -34,8 +34,6 @@ pub const OP: u32 = 6;
 pub const KEYS_PER_STEP: usize = 64;
 /// K, V, scales.
 const OBJECTS_PER_STEP: usize = 3;
-/// From scores to exponents of two: log₂(e) / √64.
-const SCALE: f32 = std::f32::consts::LOG2_E / 8.0;
 
 /// One attention in int8: all heads, all queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,7 +127,8 @@ impl Int8AttentionProblem {
     fn params<'a>(&self, grid: Grid, flags: u32, column_scale: &'a [f32]) -> Params<'a> {
         let word = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (steps, valid, columns) = (word(self.steps()), word(self.frames), word(grid.columns));
-        Params { op: OP, flags, steps, valid, scale: SCALE, columns, bias: &[], column_scale }
+        let scale = Queries::Plain.scale();
+        Params { op: OP, flags, steps, valid, scale, columns, bias: &[], column_scale }
     }
 }
 

@@ -101,6 +101,34 @@ fn rows_go_out_and_back() {
 }
 
 #[test]
+fn rows_are_rounded_to_the_nearest_step_and_ties_to_even() {
+    let steps = [127.0, -127.0, 2.5, 3.5, -2.5, -0.5, 126.6, 0.0, -0.0];
+    let mut got = [0; 9];
+    for unit in [1.0, 0.125, 1024.0] {
+        assert_eq!(pack::quantise_row(&steps.map(|step| step * unit), &mut got), unit);
+        assert_eq!(got, [127, -127, 2, 4, -2, 0, 127, 0, 0]);
+    }
+    for nothing in [0.0, 1e-40, f32::MIN_POSITIVE / 2.0] {
+        assert_eq!((pack::quantise_row(&[nothing; 9], &mut got), got), (0.0, [0; 9]));
+    }
+    for broken in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        assert!(pack::quantise_row(&[1.0, broken, 2.0], &mut got).is_nan(), "{broken}");
+    }
+    let mut random = 1u32;
+    let row: Vec<f32> = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f32::from(i16::try_from(random >> 17).unwrap()) / 4096.0 - 4.0
+    })
+    .take(1000)
+    .collect();
+    let mut got = vec![0; 1000];
+    let scale = pack::quantise_row(&row, &mut got);
+    for (got, value) in got.iter().zip(&row) {
+        assert!((f32::from(*got) * scale - value).abs() <= 0.5001 * scale, "{got} for {value}");
+    }
+}
+
+#[test]
 fn tags_of_different_layouts_differ() {
     let tag = |arch, kind| PackTag::new(arch, kind);
     assert_ne!(tag(Arch::Aie2, GemmKind::Bf16), tag(Arch::Aie2p, GemmKind::Bf16));
