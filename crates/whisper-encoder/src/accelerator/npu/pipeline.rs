@@ -99,8 +99,8 @@ impl<'a> Flight<'a> {
         self.engine.write(part.input.id(), 0..part.frames * stride, |bytes| {
             write_rows(kind, normed, d, bytes, stride);
         })?;
-        // Rows are read, written normed, read again and written narrow.
-        self.engine.host_works(rows.len() * 4 * 3 + part.frames * stride);
+        // Rows come from memory and go there narrow; between, a row stays in the caches.
+        self.engine.host_works(rows.len() * 4 + part.frames * stride);
         Ok(())
     }
 
@@ -109,7 +109,8 @@ impl<'a> Flight<'a> {
         let part: &Part = &self.buffers.parts[part];
         let (d, stride) = (self.dims.d_model, part.out.c.row_stride_bytes);
         let rows = &mut self.x[part.first * d..(part.first + part.frames) * d];
-        let bytes = rows.len() * 4 * 2 + part.frames * stride;
+        // As with the norm, which reads the sums next.
+        let bytes = rows.len() * 4 + part.frames * stride;
         self.engine.read(part.delta.id(), 0..part.frames * stride, |bytes| {
             pack::add_rows_from_bf16(bytes, stride, d, rows);
         })?;
