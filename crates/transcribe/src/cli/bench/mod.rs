@@ -58,7 +58,7 @@ fn failed(error: &npu_backend::Error, choice: Choice) -> Error {
     use npu_backend::Error as E;
     match error {
         E::Unavailable { why, hint, .. } => {
-            Error::new(ErrorKind::Device, format!("cannot open the device {choice}"), why, hint)
+            Error::new(ErrorKind::Device, format!("cannot use the device {}", typed(choice).name()), why, hint)
         }
         E::Shape { why } => {
             Error::new(ErrorKind::Usage, "cannot time this product", why, "give another M,K,N")
@@ -69,6 +69,15 @@ fn failed(error: &npu_backend::Error, choice: Choice) -> Error {
             other.to_string(),
             "see `transcribe doctor --device` for what of it works",
         ),
+    }
+}
+
+/// The device as it is typed.
+fn typed(choice: Choice) -> Device {
+    match choice {
+        Choice::Auto => Device::Auto,
+        Choice::Xrt => Device::Npu,
+        Choice::Emulator => Device::Emulator,
     }
 }
 
