@@ -19,6 +19,7 @@ C_ROW = 128  # bytes of one row of a C object
 HEAD = 64
 HEAD_BYTES = 2 * HEAD
 KEY_BLOCK = 32
+INT8_KEY_BLOCK = 64
 MAX_DIMS = 4
 
 MAGIC, VERSION = 0x4E505553, 1

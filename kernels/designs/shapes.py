@@ -58,8 +58,7 @@ def launches(model: Model, cols: int, dtype: str) -> Iterator[Tuple[str, Launch]
         yield "conv2", Gemm(FRAMES, row + d, d, **g, a_stride=2 * row)
     for number, (first, frames) in enumerate(PARTS):
         begin = first * 3 * row
-        for index, what in enumerate("qkv"):
-            yield f"{what}{number}", Gemm(frames, d, d, **g, c_stride=3 * row, c_offset=begin + index * row)
+        yield f"qkv{number}", Gemm(frames, d, 3 * row // 2, **g, c_stride=3 * row, c_offset=begin)
         if dtype == "bf16":
             attention = Attention(FRAMES, model.heads, cols, frames, 3 * row, begin, row, 2 * row)
             yield f"attention{number}", attention

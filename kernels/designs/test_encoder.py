@@ -19,6 +19,7 @@ LAUNCHES = [
     ("aie2", taps.Gemm(1500, 1280, 5120, order="streamed")),
     ("aie2p", taps.Gemm(1500, 512, 1536, dtype="i8", out="i32", order="a_resident", cols=8)),
     ("aie2", taps.Attention(1500, 8)),
+    ("aie2", taps.Int8Attention(1500, 8)),
 ]
 
 
@@ -27,7 +28,7 @@ class Encoder(unittest.TestCase):
     def setUpClass(cls):
         cls.recorded = []
         for arch, launch in LAUNCHES:
-            program = taps.gemm(launch) if isinstance(launch, taps.Gemm) else taps.attention(launch)
+            program = next(plan(launch) for kind, plan in taps.KINDS.values() if isinstance(launch, kind))
             with fake_aie.installed() as recorder:
                 import encoder
                 import worker

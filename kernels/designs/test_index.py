@@ -35,7 +35,7 @@ class Index(unittest.TestCase):
         self.assertIn('instructions = "base-attention0-bf16.insts"', text)
         self.assertIn('{ role = "weight", bytes = 4096 }', text)
         self.assertIn("seed_matmul", missing)
-        self.assertIn("base-q0-bf16-both", missing)
+        self.assertIn("base-qkv0-bf16-both", missing)
         self.assertNotIn("base-attention0-bf16", missing)
 
     def test_keys_tell_launches_apart_and_do_not_see_the_order_between_channels(self):

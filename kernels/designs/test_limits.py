@@ -28,6 +28,12 @@ class Designs(unittest.TestCase):
                     names.add(name)
             self.assertGreater(len(names), 100)
 
+    def test_attention_in_int8_keeps_the_limits(self):
+        for cols in (4, 8):
+            for _, heads, _ in (vars(model).values() for model in shapes.MODELS.values()):
+                program = taps.int8_attention(taps.Int8Attention(shapes.FRAMES, heads, cols))
+                self.assertEqual(check_launch(program)[1], [])
+
     def test_every_product_of_every_model_has_an_order(self):
         for cols in (4, 8):
             for name, model in shapes.MODELS.items():

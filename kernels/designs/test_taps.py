@@ -206,6 +206,30 @@ class AttentionTaps(unittest.TestCase):
             taps.attention(taps.Attention(300, 1, 8, stride=3 * 128))
 
 
+class Int8AttentionTaps(unittest.TestCase):
+    def test_heads_meet_their_queries_and_their_packed_keys(self):
+        for frames, heads, cols in ((300, 8, 4), (100, 6, 4), (65, 9, 8)):
+            with self.subTest(frames=frames, heads=heads, cols=cols):
+                t = taps.Int8Attention(frames, heads, cols)
+                program = taps.int8_attention(t)
+                blocks = -(-frames // BLOCK_ROWS)
+                per_head = 1 + 3 * -(-frames // 64)
+                objects = [label(2, o, 0) * (B_OBJECT // 4) for o in range(1 + heads * per_head)]
+                memory = {0: labelled(1, blocks * BLOCK_ROWS, t.query_row, t.query_row, STEP), 1: b"".join(objects)}
+                tiles = [(group, block) for group in range(t.groups) for block in range(blocks)]
+                for i in range(ROWS):
+                    # Of a group: 64 bytes for each head, then 64 for each head's scale.
+                    want = [naive_a(1, b * BLOCK_ROWS + i * CORE_ROWS, g * 2 * cols, cols // 2) for g, b in tiles]
+                    self.assertEqual(stream(program, "A", i, memory), b"".join(want))
+                for j in range(cols):
+                    want = []
+                    for group, _ in tiles:
+                        head = group * cols + j
+                        first = 1 + min(head, heads - 1) * per_head
+                        want += [objects[first if head < heads else 0], *objects[first + 1 : first + per_head]]
+                    self.assertEqual(stream(program, "B", j, memory), b"".join(want))
+
+
 class Words(unittest.TestCase):
     def test_a_program_in_words(self):
         program = Program(4)

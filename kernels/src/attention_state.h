@@ -64,9 +64,9 @@ inline Vector largest_of(const float *s) {
 inline Vector scaled_exactly(const Vector &x, const aie::vector<bfloat16, 16> &factor) {
     const F32 whole(x);
     const auto high = whole.to_vector<bfloat16>();
-    const F32 rest = aie::sub(whole, F32(high));
+    const F32 rest = remainder(whole, high);
     const auto middle = rest.to_vector<bfloat16>();
-    const auto low = aie::sub(rest, F32(middle)).to_vector<bfloat16>();
+    const auto low = remainder(rest, middle).to_vector<bfloat16>();
     return aie::mac(aie::mac(aie::mul(low, factor), middle, factor), high, factor).to_vector<float>();
 }
 

@@ -19,7 +19,9 @@ inline constexpr float SHIFTER = 12582912.0f; // 1.5·2^23
 inline Vector nearest(const Vector &x) { return aie::sub(aie::add(x, constant(SHIFTER)), constant(SHIFTER)); }
 
 inline Vector exp2_of(const Vector &t) {
-    const Vector clamped = aie::max(t, constant(-127.0f));
+    // Of the bits as unsigned integers, which a core compares by itself, those of a negative number grow as it falls.
+    const auto least = aie::broadcast<uint32, 16>(0xC2FE0000u); // −127
+    const Vector clamped = aie::min(t.cast_to<uint32>(), least).cast_to<float>();
     const Vector shifted = aie::add(clamped, constant(SHIFTER));
     const Vector fraction = aie::sub(clamped, aie::sub(shifted, constant(SHIFTER)));
     const auto f = accumulator(fraction).to_vector<bfloat16>();

@@ -16,10 +16,15 @@ struct Pair {
 
 inline F32 accumulator(const Vector &x) { return F32(x); }
 
+/// x − high, exactly, in one operation of the vector unit.
+inline F32 remainder(const F32 &x, const aie::vector<bfloat16, 16> &high) {
+    return aie::msc(x, high, aie::broadcast<bfloat16, 16>(bfloat16(1.0f)));
+}
+
 inline Pair split(const F32 &x) {
     Pair pair;
     pair.high = x.to_vector<bfloat16>();
-    pair.low = aie::sub(x, F32(pair.high)).to_vector<bfloat16>();
+    pair.low = remainder(x, pair.high).to_vector<bfloat16>();
     return pair;
 }
 

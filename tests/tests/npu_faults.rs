@@ -17,8 +17,8 @@ use workspace_tests::random_checkpoint::{Format, SIZES, Size, write};
 
 /// One block less than nothing would be missed; two, so that there is a block after the one that fails.
 const SHAPE: Size = Size { n_audio_layer: 2, n_text_layer: 1, n_vocab: 51865, ..SIZES[1] };
-/// Launches of a window: two of the stem, seven for each of two parts of each block.
-const LAUNCHES: u64 = 2 + 2 * 2 * 7;
+/// Launches of a window: two of the stem, five for each of two parts of each block.
+const LAUNCHES: u64 = 2 + 2 * 2 * 5;
 
 fn model(folder: &Path) {
     write(folder, &SHAPE, 64, Format::F16, 3).unwrap();

@@ -14,7 +14,8 @@ use std::process::{Command, Stdio};
 use npu_backend::kernel::Program;
 use npu_backend::ops::Operation;
 use npu_backend::schedule::{
-    AttentionProblem, GemmKind, GemmProblem, Grid, LoopOrder, Queries, Region, gemm, order,
+    AttentionProblem, GemmKind, GemmProblem, Grid, Int8AttentionProblem, LoopOrder, Queries, Region, gemm,
+    order,
 };
 
 const FRAMES: usize = 1500;
@@ -99,6 +100,21 @@ impl Launch {
     }
 }
 
+/// Attention in int8 of whole and ragged groups of heads.
+fn int8_attention(grid: Grid) -> Vec<Launch> {
+    let of = |(heads, frames): (usize, usize)| {
+        let row_stride_bytes = (heads * 64).next_multiple_of(grid.panel_columns()) * 2;
+        let problem =
+            Int8AttentionProblem { heads, frames, out: Region { offset_bytes: 128, row_stride_bytes } };
+        let options = format!(
+            "int8-attention --frames {frames} --heads {heads} --cols {} --out-stride {row_stride_bytes} --out-offset 128",
+            grid.columns
+        );
+        Launch { options, program: Operation::Int8Attention(problem).plan(grid).unwrap() }
+    };
+    [(8, FRAMES), (6, 300), (20, FRAMES), (1, 1)].map(of).into()
+}
+
 /// A product between rows without gaps.
 fn product(grid: Grid, kind: GemmKind, (m, k, n): (usize, usize, usize)) -> GemmProblem {
     let mut problem =
@@ -129,9 +145,7 @@ fn encoder(grid: Grid, (d, heads, mels): (usize, usize, usize)) -> Vec<Launch> {
         };
         for kind in [GemmKind::Bf16, GemmKind::Int8Bf16] {
             let from_norm = product(grid, kind, (frames, d, d));
-            for index in 0..3 {
-                gemm(&mut launches, &GemmProblem { c: at(index, first), ..from_norm });
-            }
+            gemm(&mut launches, &GemmProblem { n: 3 * row / 2, c: at(0, first), ..from_norm });
             gemm(&mut launches, &product(grid, kind, (frames, d, 4 * d)));
         }
         let out = Region { offset_bytes: 0, row_stride_bytes: row };
@@ -174,6 +188,7 @@ fn planner_and_taps_say_the_same_words() {
     assert!(orders_beside > 50, "only {orders_beside} launches");
     launches
         .extend(GRIDS.into_iter().flat_map(|grid| MODELS.into_iter().flat_map(move |m| encoder(grid, m))));
+    launches.extend(GRIDS.into_iter().flat_map(int8_attention));
     let input: String = launches.iter().map(|launch| launch.options.clone() + "\n").collect();
     let Some(printed) = python(&["taps.py"], &input) else { return };
     let lines: Vec<&str> = printed.lines().collect();

@@ -12,7 +12,7 @@ use crate::device::{
 };
 use crate::kernel::{Program, Tap};
 use crate::schedule::pack::{self, PackTag, Weights};
-use crate::schedule::{AttentionProblem, GemmProblem, Grid};
+use crate::schedule::{AttentionProblem, GemmProblem, Grid, Int8AttentionProblem};
 use crate::{Error, Result};
 
 /// One device, its overlay in one hardware context, and the streams made so far.
@@ -130,6 +130,22 @@ impl Engine {
         Ok(Launch { kernel, buffers: vec![qkv, params, out] })
     }
 
+    /// The launch of attention in int8, over what [`Int8AttentionProblem::pack_queries`] and
+    /// [`Int8AttentionProblem::pack_keys`] packed.
+    ///
+    /// # Errors
+    /// As [`Self::gemm`].
+    pub fn attention_int8(
+        &mut self,
+        problem: &Int8AttentionProblem,
+        queries: BufferId,
+        keys: BufferId,
+        out: BufferId,
+    ) -> Result<Launch> {
+        let kernel = self.stream(Operation::Int8Attention(*problem))?;
+        Ok(Launch { kernel, buffers: vec![queries, keys, out] })
+    }
+
     /// Lets `fill` write `range` of a buffer's host copy, and pushes it.
     ///
     /// # Errors
@@ -218,6 +234,7 @@ fn arguments(operation: Operation, program: &Program) -> Vec<ArgumentSpec> {
         }
         Operation::Gemm(_) => &[BufferRole::Input, BufferRole::Weight, BufferRole::Output],
         Operation::Attention(_) => &[BufferRole::Input, BufferRole::Weight, BufferRole::Output],
+        Operation::Int8Attention(_) => &[BufferRole::Input, BufferRole::Input, BufferRole::Output],
     };
     let taps: Vec<&Tap> =
         program.segments.iter().map(|s| &s.tap).chain(program.drains.iter().map(|d| &d.tap)).collect();

@@ -3,7 +3,9 @@
 use crate::Result;
 use crate::device::{Arch, KernelImage};
 use crate::kernel::Program;
-use crate::schedule::{AttentionProblem, GemmKind, GemmProblem, Grid, attention, gemm};
+use crate::schedule::{
+    AttentionProblem, GemmKind, GemmProblem, Grid, Int8AttentionProblem, attention, attention_int8, gemm,
+};
 
 /// An operation with everything that its instruction stream depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +14,8 @@ pub enum Operation {
     Gemm(GemmProblem),
     /// Attention.
     Attention(AttentionProblem),
+    /// Attention in int8.
+    Int8Attention(Int8AttentionProblem),
 }
 
 impl Operation {
@@ -23,6 +27,7 @@ impl Operation {
         match self {
             Self::Gemm(problem) => gemm::plan(grid, problem),
             Self::Attention(problem) => attention::plan(grid, problem),
+            Self::Int8Attention(problem) => attention_int8::plan(grid, problem),
         }
     }
 
@@ -60,6 +65,10 @@ impl Operation {
                 p.v.offset_bytes,
                 p.out.offset_bytes,
                 p.out.row_stride_bytes,
+            ),
+            Self::Int8Attention(p) => format!(
+                "attention_i8_{}x{}_o{}+{}",
+                p.heads, p.frames, p.out.offset_bytes, p.out.row_stride_bytes
             ),
         }
     }

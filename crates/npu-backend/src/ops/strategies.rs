@@ -9,8 +9,13 @@
 //! | accumulating on the device | the same | one pull for each tile of C |
 //! | whole array | 1 | one push, one pull |
 
+use std::time::Duration;
+
 use super::engine::Engine;
-use crate::device::{Batch, Buffer, BufferId, BufferRole, Device, KernelId, KernelImage, Launch, Ticket};
+use super::images::Images;
+use crate::device::{
+    Batch, Buffer, BufferId, BufferRole, Counters, Device, KernelId, KernelImage, Launch, Ticket,
+};
 use crate::schedule::pack::{self, WeightValues, Weights};
 use crate::schedule::{GemmKind, GemmProblem, Region};
 use crate::{Error, Result};
@@ -22,6 +27,10 @@ const INPUT_BYTES: usize = 2 * SIDE * SIDE;
 const OUTPUT_BYTES: usize = 4 * SIDE * SIDE;
 /// Launches of one batch where a strategy makes batches: what a driver chains at once.
 const GROUP: usize = 24;
+
+/// What the seed's Python wrapper took beside each launch, by the log of 2025-11-02: 512 tiles in 234.7 ms, less what a
+/// launch takes by itself (repository Unicorn-Commander/Unicorn-Amanuensis).
+pub const SEED_WRAPPER: Duration = Duration::from_micros(345);
 
 /// How to cut a product into launches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,6 +131,27 @@ impl Product<'_> {
             }
         }
     }
+}
+
+/// Multiplies by `strategy` on `device`, and counts what that took from the opening of the device on. `seed` is the image
+/// of the seed's kernels, `images` is for the whole array.
+///
+/// # Errors
+/// [`Error::Shape`], and what the device and the images give.
+pub fn multiply(
+    strategy: Strategy,
+    mut device: Box<dyn Device>,
+    seed: &KernelImage,
+    images: Box<dyn Images>,
+    product: &Product<'_>,
+) -> Result<(Vec<i32>, Counters)> {
+    if strategy == Strategy::WholeArray {
+        let mut engine = Engine::new(device, images)?;
+        let values = whole_array(&mut engine, product)?;
+        return Ok((values, engine.device().counters()));
+    }
+    let values = Seed::load(&mut *device, seed)?.multiply(strategy, product)?;
+    Ok((values, device.counters()))
 }
 
 /// The seed's kernels on a device.
@@ -306,11 +336,7 @@ pub fn whole_array(engine: &mut Engine, product: &Product<'_>) -> Result<Vec<i32
     let input = engine.buffer(problem.a_len_bytes(grid), BufferRole::Input)?;
     let output = engine.buffer(problem.c_len_bytes(grid), BufferRole::Output)?;
     let stride = problem.a.row_stride_bytes;
-    engine.write(input.id(), 0..m * stride, |bytes| {
-        for (row, to) in product.a.chunks_exact(k).zip(bytes.chunks_mut(stride)) {
-            to.iter_mut().zip(row).for_each(|(to, &value)| *to = value.to_le_bytes()[0]);
-        }
-    })?;
+    engine.write(input.id(), 0..m * stride, |bytes| pack::rows_of_int8(product.a, k, bytes, stride))?;
     let launch = engine.gemm(&problem, input.id(), &weights, output.id(), None)?;
     engine.run(&Batch::new(vec![launch])?)?;
     let (stride, mut values) = (problem.c.row_stride_bytes, vec![0; m * n]);

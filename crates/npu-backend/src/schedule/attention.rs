@@ -113,7 +113,7 @@ pub fn plan(grid: Grid, problem: &AttentionProblem) -> Result<Program> {
             for column in 0..grid.columns {
                 let head = first_head + column;
                 fill_keys(problem, &mut program, column, head)?;
-                drain(grid, problem, &mut program, column, head, block)?;
+                drain(grid, problem.out, &mut program, column, head, block)?;
             }
         }
     }
@@ -190,15 +190,14 @@ fn fill_keys(problem: &AttentionProblem, program: &mut Program, column: usize, h
 }
 
 /// One head's output; an idle column's goes where the next head would stand, in the padding of the row.
-fn drain(
+pub(super) fn drain(
     grid: Grid,
-    problem: &AttentionProblem,
+    out: Region,
     program: &mut Program,
     column: usize,
     head: usize,
     block: usize,
 ) -> Result<()> {
-    let out = problem.out;
     let first = block * grid.block_rows() * out.row_stride_bytes;
     let tap = Tap::nested(
         argument::OUT,

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod attention;
+pub mod attention_int8;
 pub mod gemm;
 pub mod geometry;
 pub mod order;
@@ -16,6 +17,7 @@ pub mod params;
 mod tests;
 
 pub use attention::{AttentionProblem, Queries};
+pub use attention_int8::Int8AttentionProblem;
 pub use gemm::{GemmKind, GemmProblem, Region};
 pub use geometry::Grid;
 pub use order::LoopOrder;

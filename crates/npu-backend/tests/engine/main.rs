@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod attention;
+mod attention_int8;
 mod gemm;
 mod random;
 mod strategies;

@@ -7,7 +7,7 @@ use half::bf16;
 use crate::device::Arch;
 use crate::schedule::geometry::{B_OBJECT_BYTES, Grid};
 use crate::schedule::pack::{self, PackTag, WeightValues, Weights};
-use crate::schedule::{GemmKind, GemmProblem, Region};
+use crate::schedule::{GemmKind, GemmProblem, Int8AttentionProblem, Region};
 
 const GRID: Grid = Grid { columns: 4, rows: 4 };
 
@@ -101,8 +101,76 @@ fn rows_go_out_and_back() {
 }
 
 #[test]
+fn rows_are_rounded_to_the_nearest_step_and_ties_to_even() {
+    let steps = [127.0, -127.0, 2.5, 3.5, -2.5, -0.5, 126.6, 0.0, -0.0];
+    let mut got = [0; 9];
+    for unit in [1.0, 0.125, 1024.0] {
+        assert_eq!(pack::quantise_row(&steps.map(|step| step * unit), &mut got), unit);
+        assert_eq!(got, [127, -127, 2, 4, -2, 0, 127, 0, 0]);
+    }
+    for nothing in [0.0, 1e-40, f32::MIN_POSITIVE / 2.0] {
+        assert_eq!((pack::quantise_row(&[nothing; 9], &mut got), got), (0.0, [0; 9]));
+    }
+    for broken in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        assert!(pack::quantise_row(&[1.0, broken, 2.0], &mut got).is_nan(), "{broken}");
+    }
+    let mut random = 1u32;
+    let row: Vec<f32> = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f32::from(i16::try_from(random >> 17).unwrap()) / 4096.0 - 4.0
+    })
+    .take(1000)
+    .collect();
+    let mut got = vec![0; 1000];
+    let scale = pack::quantise_row(&row, &mut got);
+    for (got, value) in got.iter().zip(&row) {
+        assert!((f32::from(*got) * scale - value).abs() <= 0.5001 * scale, "{got} for {value}");
+    }
+}
+
+#[test]
 fn tags_of_different_layouts_differ() {
     let tag = |arch, kind| PackTag::new(arch, kind);
     assert_ne!(tag(Arch::Aie2, GemmKind::Bf16), tag(Arch::Aie2p, GemmKind::Bf16));
     assert_ne!(tag(Arch::Aie2, GemmKind::Bf16), tag(Arch::Aie2, GemmKind::Int8Bf16));
+}
+
+#[test]
+fn int8_attention_finds_its_queries_keys_and_scales() {
+    // Two groups of heads, two blocks of keys.
+    let (heads, frames) = (6, 70);
+    let problem = Int8AttentionProblem { heads, frames, out: Region::default() };
+    let value =
+        |frame: usize, channel: usize| f32::from(i16::try_from(frame * 7 + channel * 3).unwrap()) - 600.0;
+    let rows: Vec<f32> =
+        (0..frames * heads * 64).map(|at| value(at / (heads * 64), at % (heads * 64))).collect();
+    let mut queries = vec![0; problem.queries_len_bytes(GRID)];
+    problem.pack_queries(GRID, &rows, &mut queries);
+    let mut keys = vec![0; problem.keys_len_bytes()];
+    problem.pack_keys(GRID, &rows, &rows, &mut keys);
+    let objects: Vec<&[u8]> = keys.chunks_exact(B_OBJECT_BYTES).collect();
+    assert_eq!(objects.len(), 1 + heads * (1 + 3 * 2));
+    let float = |bytes: &[u8]| f32::from_le_bytes(bytes[..4].try_into().unwrap());
+    let near =
+        |got: f32, want: f32, scale: f32| assert!((got - want).abs() <= 0.5001 * scale, "{got} for {want}");
+    for (frame, channel) in (0..frames).flat_map(|frame| (0..heads * 64).map(move |channel| (frame, channel)))
+    {
+        let (head, d, want) = (channel / 64, channel % 64, value(frame, channel));
+        let row = frame * 2 * 512 + head / 4 * 512 + head % 4 * 64;
+        let scale = float(&queries[row + 256..]);
+        near(f32::from(queries[row + d].cast_signed()) * scale, want, scale);
+        let first = 1 + head * 7;
+        let at = first + 1 + frame / 64 * 3;
+        let scale = float(&as_seen(objects[at + 2])[frame % 64 * 4..]);
+        near(f32::from(objects[at][frame % 64 * 64 + d].cast_signed()) * scale, want, scale);
+        let scale = float(&as_seen(objects[first])[512 + 4 * d..]);
+        near(f32::from(objects[at + 1][frame % 64 * 64 + d].cast_signed()) * scale, want, scale);
+    }
+    let mut broken = rows;
+    broken[64] = f32::INFINITY;
+    broken[65 + heads * 64] = f32::NAN;
+    problem.pack_keys(GRID, &broken, &broken, &mut keys);
+    let params = as_seen(&keys[8 * B_OBJECT_BYTES..][..B_OBJECT_BYTES]);
+    let scales = [512, 516, 520].map(|at| float(&params[at..]).is_nan());
+    assert_eq!(scales, [true, true, false], "a channel without a scale must not look well");
 }

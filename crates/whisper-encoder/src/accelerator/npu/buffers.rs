@@ -33,7 +33,9 @@ pub(super) struct Part {
     pub(super) mixed: Buffer,
     pub(super) hidden: Buffer,
     pub(super) delta: Buffer,
-    /// `input` ▸ each of q, k, v.
+    /// `input` ▸ q, k and v in one.
+    pub(super) joined: GemmProblem,
+    /// The same as three, for whoever looks at one of them.
     pub(super) project: [GemmProblem; 3],
     pub(super) attention: AttentionProblem,
     /// `mixed` ▸ `delta`.
@@ -71,6 +73,7 @@ impl Part {
             row_stride_bytes: 3 * stride,
         };
         let project = [0, 1, 2].map(|index| GemmProblem { c: at(index, first), ..from_norm });
+        let joined = GemmProblem { n: 3 * stride / 2, c: at(0, first), ..from_norm };
         let attention = AttentionProblem {
             heads: dims.heads,
             frames: dims.frames,
@@ -93,6 +96,7 @@ impl Part {
             mixed: engine.buffer(mixed, BufferRole::Scratch)?,
             hidden: engine.buffer(hidden, BufferRole::Scratch)?,
             delta: engine.buffer(out.c_len_bytes(grid), BufferRole::Output)?,
+            joined,
             project,
             attention,
             out,

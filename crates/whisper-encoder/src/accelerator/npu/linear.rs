@@ -92,9 +92,27 @@ impl Packing {
 
 /// Packed layers on the device.
 #[derive(Default)]
-pub(super) struct Residents(HashMap<(u64, Packing), DeviceWeights>);
+pub(super) struct Residents {
+    single: HashMap<(u64, Packing), DeviceWeights>,
+    /// Query, key and value as one layer, by the query's id.
+    joined: HashMap<u64, DeviceWeights>,
+}
 
 impl Residents {
+    /// Query, key and value as one product: output `i · width + c` is output c of layer i, outputs between are zero.
+    pub(super) fn joined(
+        &mut self,
+        engine: &mut Engine,
+        layers: [&NpuLinear; 3],
+        packings: [Packing; 3],
+        width: usize,
+    ) -> npu_backend::Result<&DeviceWeights> {
+        Ok(match self.joined.entry(layers[0].id) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(free) => free.insert(pack_joined(engine, layers, packings, width)?),
+        })
+    }
+
     /// The weights of `layer` on the device, packed now if they are not there.
     pub(super) fn get(
         &mut self,
@@ -102,7 +120,7 @@ impl Residents {
         layer: &NpuLinear,
         packing: Packing,
     ) -> npu_backend::Result<&DeviceWeights> {
-        Ok(match self.0.entry((layer.id, packing)) {
+        Ok(match self.single.entry((layer.id, packing)) {
             Entry::Occupied(there) => there.into_mut(),
             Entry::Vacant(free) => free.insert(pack(engine, layer, packing)?),
         })
@@ -140,4 +158,43 @@ fn pack(engine: &mut Engine, layer: &NpuLinear, packing: Packing) -> npu_backend
     let bias = layer.bias.as_ref().map(|bias| bias.iter().map(|value| value * factor).collect::<Vec<_>>());
     let bias = bias.as_deref();
     engine.weights(&problem, &Weights { values, bias, gelu: packing.gelu, output_scale: 1.0 })
+}
+
+fn pack_joined(
+    engine: &mut Engine,
+    layers: [&NpuLinear; 3],
+    packings: [Packing; 3],
+    width: usize,
+) -> npu_backend::Result<DeviceWeights> {
+    let (a, c) = (Region::default(), Region::default());
+    let k = layers[0].weight.cols();
+    let problem = GemmProblem { kind: packings[0].kind, m: 1, k, n: 3 * width, a, c, residual: None };
+    let source = |n: usize| {
+        let (part, row) = (n / width, n % width);
+        (row < layers[part].weight.rows()).then(|| (layers[part], packings[part].factor(), row))
+    };
+    let fill_f32 = |n: usize, to: &mut [f32]| match source(n) {
+        Some((layer, factor, row)) => layer.row(row, factor, to),
+        None => to.fill(0.0),
+    };
+    let fill_int8 = |n: usize, to: &mut [i8]| match source(n)
+        .map(|(layer, factor, row)| (layer.weight.values(), factor, row))
+    {
+        Some((Values::Int8 { data, scale }, factor, row)) => {
+            to.copy_from_slice(&data[row * k..(row + 1) * k]);
+            scale[row] * factor
+        }
+        _ => {
+            to.fill(0);
+            0.0
+        }
+    };
+    let all_int8 = layers.iter().all(|layer| matches!(layer.weight.values(), Values::Int8 { .. }));
+    let values = if all_int8 { WeightValues::Int8(&fill_int8) } else { WeightValues::F32(&fill_f32) };
+    let bias_of = |n: usize| {
+        let bias = source(n).and_then(|(layer, factor, row)| Some(layer.bias.as_ref()?[row] * factor));
+        bias.unwrap_or(0.0)
+    };
+    let bias: Vec<f32> = (0..3 * width).map(bias_of).collect();
+    engine.weights(&problem, &Weights { values, bias: Some(&bias), gelu: false, output_scale: 1.0 })
 }

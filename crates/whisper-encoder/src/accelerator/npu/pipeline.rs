@@ -17,7 +17,7 @@ use super::shadow::{Shadow, Source, Watched};
 
 /// The chains of one part of one block: launches that run without the host.
 pub(super) struct PartBatches {
-    /// q, k, v.
+    /// q, k and v.
     pub(super) project: Batch,
     /// Attention, out.
     pub(super) attend: Batch,

@@ -107,11 +107,9 @@ impl Session {
         for part in &buffers.parts {
             let (input, mixed) = (part.input.id(), part.mixed.id());
             let (hidden, delta) = (part.hidden.id(), part.delta.id());
-            let mut project = Vec::with_capacity(3);
-            for (index, (layer, problem)) in layers.project.into_iter().zip(&part.project).enumerate() {
-                let weights = residents.get(engine, layer, projection(dims.kind, index))?;
-                project.push(engine.gemm(problem, input, weights, qkv, None)?);
-            }
+            let packings = [0, 1, 2].map(|index| projection(dims.kind, index));
+            let weights = residents.joined(engine, layers.project, packings, part.joined.n / 3)?;
+            let project = vec![engine.gemm(&part.joined, input, weights, qkv, None)?];
             let attention = engine.attention(&part.attention, qkv, params, mixed)?;
             let weights = residents.get(engine, layers.out, plain)?;
             let out = engine.gemm(&part.out, mixed, weights, delta, None)?;
