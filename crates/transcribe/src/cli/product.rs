@@ -49,7 +49,7 @@ fn numbers(count: usize, seed: u64) -> Vec<i8> {
     let mut next = || {
         // Knuth's constants of MMIX; the upper bits are the random ones.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let value = (state >> 33) % (2 * LARGEST.unsigned_abs() as u64 + 1);
+        let value = (state >> 33) % (2 * u64::from(LARGEST.unsigned_abs()) + 1);
         i8::try_from(value).map_or(0, |value| value - LARGEST)
     };
     (0..count).map(|_| next()).collect()

@@ -57,9 +57,12 @@ pub(super) fn bench(args: &BenchArgs, out: &mut dyn Write, err: &mut dyn Write) 
 fn failed(error: &npu_backend::Error, choice: Choice) -> Error {
     use npu_backend::Error as E;
     match error {
-        E::Unavailable { why, hint, .. } => {
-            Error::new(ErrorKind::Device, format!("cannot use the device {}", typed(choice).name()), why, hint)
-        }
+        E::Unavailable { why, hint, .. } => Error::new(
+            ErrorKind::Device,
+            format!("cannot use the device {}", typed(choice).name()),
+            why,
+            hint,
+        ),
         E::Shape { why } => {
             Error::new(ErrorKind::Usage, "cannot time this product", why, "give another M,K,N")
         }

@@ -22,7 +22,7 @@ pub(super) struct Way {
 /// What the device gives, and wrong numbers.
 pub(super) fn all(choice: Choice, product: &Product, err: &mut dyn Write) -> Result<Vec<Way>> {
     // Notes that nobody reads are no reason to stop.
-    let _ = writeln!(err, "five ways, some seconds each at 512,512,512:");
+    let _ = writeln!(err, "five ways to launch; the first four take a launch for every tile of 16×16×16");
     let mut ways = Vec::new();
     for strategy in Strategy::ALL {
         let _ = writeln!(err, "  {}", strategy.name());
