@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use super::decode_args::{DecodeArgs, PromptArgs, WordArgs};
 use super::exit;
 use super::output_args::OutputArgs;
-use super::values::DeviceParser;
+use super::values::{DeviceParser, Shape};
 use crate::model::{Device, Precision};
 
 /// Speech to text with Whisper.
@@ -45,6 +45,8 @@ pub enum Command {
     Models(ModelsArgs),
     /// Check this machine: processor, NPU with its driver and libraries, model; and say what to do
     Doctor(DoctorArgs),
+    /// Time a matrix product on a device of this machine
+    Bench(BenchArgs),
     /// Write a completion script for a shell to standard output
     Completions {
         /// The shell
@@ -156,6 +158,31 @@ pub struct DoctorArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would take the words for help")]
     pub places: PlaceArgs,
+}
+
+/// `transcribe bench M,K,N`
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    /// The product: A of M rows and K columns times B of K rows and N columns
+    #[arg(value_name = "M,K,N", default_value = "512,512,512", value_parser = super::values::shape)]
+    pub shape: Shape,
+    /// What to compute on: auto, cpu, npu or emulator
+    ///
+    /// Times of the CPU and of an NPU are measured. Those of the emulator are modelled, and say so; what this machine
+    /// spends on plans, packing and launches is measured there too.
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = DeviceParser, hide_possible_values = true)]
+    pub device: Device,
+    /// Also the five ways to cut the product into launches, from one launch a tile to one in all
+    ///
+    /// The first four make a launch of every tile of 16×16×16: 32,768 of them at the usual shape.
+    #[arg(long)]
+    pub all_ways: bool,
+    /// Threads of the processor; 0 takes one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// Write JSON: {device, modelled_device, shape, products, ways}; times in seconds, `modelled` or `measured` by name
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `transcribe models …`

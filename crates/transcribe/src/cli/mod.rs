@@ -9,6 +9,7 @@
 
 pub mod args;
 mod argv;
+mod bench;
 pub mod decode_args;
 mod doctor;
 pub mod encode;
@@ -17,6 +18,7 @@ pub mod exit;
 pub mod inputs;
 mod models;
 pub mod output_args;
+mod product;
 pub mod receipt;
 pub mod resolve;
 pub mod run;
@@ -84,6 +86,9 @@ fn dispatch(cli: Cli) -> Exit {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "transcribe", &mut script);
             out.write_all(&script).or_else(models::forgive).map_or_else(fail, |()| Exit::Done)
+        }
+        Some(Command::Bench(args)) => {
+            bench::bench(&args, &mut out, &mut err).map_or_else(fail, |()| Exit::Done)
         }
         Some(Command::Doctor(args)) => doctor::doctor(&args, &mut out).unwrap_or_else(fail),
         Some(Command::Models(args)) => models::models(&args, &mut out).map_or_else(fail, |()| Exit::Done),

@@ -23,6 +23,20 @@ pub struct TokenIds(pub Vec<i64>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Language(pub Option<&'static str>);
 
+/// Sizes of a matrix product: A `[m, k]` · B `[k, n]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows of A.
+    pub m: usize,
+    /// Columns of A, rows of B.
+    pub k: usize,
+    /// Columns of B.
+    pub n: usize,
+}
+
+/// The largest size of a product that is timed: the result is also computed plainly, and has to fit this machine.
+const LARGEST: usize = 8192;
+
 type Parsed<T> = Result<T, String>;
 
 /// Python's `None` in any case.
@@ -68,6 +82,17 @@ pub(super) fn maybe_count(text: &str) -> Parsed<Maybe<usize>> {
         return Ok(Maybe(None));
     }
     text.trim().parse().map(|value| Maybe(Some(value))).map_err(|_| "write a whole number, or None".into())
+}
+
+/// Three sizes, as `512,512,512` or `512x512x512`.
+pub(super) fn shape(text: &str) -> Parsed<Shape> {
+    let sizes: Vec<Option<usize>> = text.split([',', 'x']).map(|size| size.trim().parse().ok()).collect();
+    match sizes[..] {
+        [Some(m), Some(k), Some(n)] if [m, k, n].iter().all(|size| (1..=LARGEST).contains(size)) => {
+            Ok(Shape { m, k, n })
+        }
+        _ => Err(format!("write three sizes of 1 to {LARGEST}, as 512,512,512")),
+    }
 }
 
 /// A language by code, name or alias, in any case; `None` or `auto` detects it.

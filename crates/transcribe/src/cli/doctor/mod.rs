@@ -1,7 +1,8 @@
 //! `transcribe doctor`: what of this machine works, and what to do about what does not.
 //!
 //! Three stages: [`read`] looks at the system below a root folder and makes [`facts`]; [`examine`] turns facts into
-//! [`finding`]s by plain rules; [`show`] prints them. Only the first touches the machine.
+//! [`finding`]s by plain rules; [`show`] prints them. Only the first touches the machine, and [`trial`], which runs a product
+//! on the device that is asked for.
 
 mod examine;
 mod facts;
@@ -11,6 +12,7 @@ mod read;
 mod show;
 #[cfg(test)]
 mod testing;
+mod trial;
 
 use std::io::Write;
 
@@ -34,19 +36,21 @@ pub(super) fn doctor(args: &DoctorArgs, out: &mut dyn Write) -> Result<Exit> {
     let (surroundings, _) = places(&args.places);
     let facts = System::of_process(surroundings).read();
     let mut findings = examine::examine(&facts);
-    findings.push(trial());
+    // Last: it uses the device instead of looking at it.
+    findings.push(trial::trial(used(args.device)));
     let verdict = Verdict::new(args.device, findings);
     let shown = if args.json { show::json(&verdict, out) } else { show::text(&verdict, out) };
     shown.or_else(forgive)?;
     Ok(verdict.exit())
 }
 
-/// One tile, run on the device and compared with the CPU.
-///
-/// The last check, and the only one that uses the device instead of looking at it. It belongs here, behind the facts: it
-/// needs a device that is open.
-fn trial() -> Finding {
-    Finding::unchecked(Check::Trial, "this build drives no NPU and has no emulator to run a tile on")
+/// What a wish for a device means on this machine.
+fn used(asked: Device) -> Device {
+    match asked {
+        // In this build on every machine; with a driver of hardware it depends on the findings.
+        Device::Auto => Device::Cpu,
+        named => named,
+    }
 }
 
 /// Findings, seen from one device.
@@ -61,12 +65,7 @@ struct Verdict {
 
 impl Verdict {
     fn new(asked: Device, findings: Vec<Finding>) -> Self {
-        let used = match asked {
-            // In this build on every machine; with an NPU back-end it depends on the findings.
-            Device::Auto => Device::Cpu,
-            named => named,
-        };
-        Self { asked, used, findings }
+        Self { asked, used: used(asked), findings }
     }
 
     /// What stands in the way of the device. What was not checked does so too: nobody knows that it works.
@@ -97,7 +96,11 @@ mod tests {
         let mut facts = healthy();
         change(&mut facts);
         let mut findings = examine::examine(&facts);
-        findings.push(trial());
+        findings.push(match device {
+            // As if the emulator worked: whether it does here is the trial's own test.
+            Device::Emulator => Finding::ok(Check::Trial, "right"),
+            other => trial::trial(used(other)),
+        });
         Verdict::new(device, findings)
     }
 
@@ -122,7 +125,9 @@ mod tests {
         assert_eq!(verdict(Device::Auto, no_model).exit(), Exit::Model);
         // Not even on a machine where all is well does this build drive an NPU.
         assert_eq!(verdict(Device::Npu, |_| ()).exit(), Exit::Device);
-        assert_eq!(verdict(Device::Emulator, |_| ()).exit(), Exit::Device);
+        assert_eq!(verdict(Device::Emulator, |_| ()).exit(), Exit::Done);
+        let no_compiler = |facts: &mut facts::Facts| facts.compiler = None;
+        assert_eq!(verdict(Device::Emulator, no_compiler).exit(), Exit::Device);
         assert_eq!(verdict(Device::Npu, no_model).exit(), Exit::Device, "the device counts before the model");
     }
 
