@@ -43,7 +43,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("npu-backend", &["npu-kernels"]),
     ("cpu-backend", &[]),
     ("whisper-encoder", &["npu-backend", "cpu-backend"]),
-    ("transcribe", &["whisper-encoder", "cpu-backend"]),
+    // Its verbs `doctor` and `bench` try the devices themselves.
+    ("transcribe", &["whisper-encoder", "cpu-backend", "npu-backend"]),
     ("workspace-tests", &["transcribe", "whisper-encoder", "cpu-backend", "npu-backend"]),
     (
         "workspace-benches",

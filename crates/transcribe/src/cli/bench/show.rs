@@ -100,7 +100,7 @@ pub(super) fn device_json(report: &Report, out: &mut dyn Write) -> io::Result<()
         .map(|product| {
             let (mut object, host) = (counts(product.kind, &product.counters), &product.host);
             // A round on the emulator takes as long as this machine needs to compute it, which says nothing.
-            let round = (!report.modelled).then(|| host.each.round.as_secs_f64());
+            let round = (!report.modelled).then_some(host.each.round.as_secs_f64());
             object.insert(
                 "measured".into(),
                 json!({
