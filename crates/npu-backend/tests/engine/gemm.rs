@@ -25,7 +25,7 @@ fn round(value: f32) -> f64 {
 }
 
 /// x·Φ(x) by Simpson's rule on the density: nothing shared with what is tested.
-fn gelu(x: f64) -> f64 {
+pub(crate) fn gelu(x: f64) -> f64 {
     let density = |t: f64| (-0.5 * t * t).exp() / (2.0 * std::f64::consts::PI).sqrt();
     let steps = 400;
     let h = x / f64::from(steps);

@@ -9,6 +9,7 @@ mod attention;
 mod attention_int8;
 mod gemm;
 mod random;
+mod requantise;
 mod strategies;
 
 use npu_backend::emulator::{Arithmetic, Emulator};
