@@ -82,6 +82,21 @@ fn every_fault_is_noticed_and_made_good_or_told() {
 }
 
 #[test]
+fn wrong_numbers_before_an_error_are_not_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    model(folder.path());
+    let cpu = WhisperEncoder::builder().model(folder.path()).device(Device::Cpu).build().unwrap();
+    let want = cpu.encode(&mel()).unwrap().data().to_vec();
+    for later in [Fault::Vanish, Fault::Error] {
+        let plan = FaultPlan::none().at(3, Fault::CompletedWithZeros).at(LAUNCHES - 1, later);
+        let (got, receipt) = features(&encoder(folder.path(), plan, false)).unwrap();
+        let likeness = Likeness::of(&got, &want);
+        assert!(likeness.relative_rms < 0.02, "{later:?}: {likeness}");
+        assert_eq!((receipt.windows, receipt.windows_redone), (1, 1), "{later:?}: {receipt:?}");
+    }
+}
+
+#[test]
 fn a_device_that_fails_again_and_again_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     model(folder.path());

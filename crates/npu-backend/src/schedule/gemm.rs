@@ -133,13 +133,17 @@ impl GemmProblem {
     /// Bytes of a buffer that holds A in rows of `a.row_stride_bytes`.
     #[must_use]
     pub fn a_len_bytes(&self, grid: Grid) -> usize {
-        self.a.offset_bytes + (self.padded_rows(grid) - 1) * self.a.row_stride_bytes + self.a_row_bytes()
+        self.a.offset_bytes
+            + self.padded_rows(grid).saturating_sub(1) * self.a.row_stride_bytes
+            + self.a_row_bytes()
     }
 
     /// Bytes of a buffer that holds C in rows of `c.row_stride_bytes`.
     #[must_use]
     pub fn c_len_bytes(&self, grid: Grid) -> usize {
-        self.c.offset_bytes + (self.padded_rows(grid) - 1) * self.c.row_stride_bytes + self.c_row_bytes(grid)
+        self.c.offset_bytes
+            + self.padded_rows(grid).saturating_sub(1) * self.c.row_stride_bytes
+            + self.c_row_bytes(grid)
     }
 
     /// Objects of the inner loop.

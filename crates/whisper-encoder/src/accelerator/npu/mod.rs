@@ -11,8 +11,10 @@ mod receipt;
 mod session;
 mod shadow;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 
 use candle_core::{Device, Tensor};
 use npu_backend::ops::Engine;
@@ -76,7 +78,8 @@ struct State {
     /// Why the device is not used any more.
     quarantine: Option<String>,
     failures: u32,
-    suspect: bool,
+    /// Threads whose window cannot be trusted; one thread encodes a window from its beginning to its end.
+    suspects: HashSet<ThreadId>,
     /// Rows between host and device, kept for their memory.
     scratch: Scratch,
 }
@@ -92,16 +95,16 @@ impl NpuAccelerator {
         };
         let session = Session::new(engine, Shadow::new(options.shadow_every));
         let (quarantine, scratch) = (None, Scratch::default());
-        let state = State { session, receipt, quarantine, failures: 0, suspect: false, scratch };
+        let state = State { session, receipt, quarantine, failures: 0, suspects: HashSet::new(), scratch };
         Self { cpu, options, ids: AtomicU64::new(0), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves counters at worst; the device answers for itself.
+        // A panic elsewhere leaves counters at worst: a flight waits for its tickets as it is dropped.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The types of products whose input comes from a layer norm.
+    /// The types of products whose input comes from a layer norm, in whole blocks. Single products are in bf16.
     fn kind(&self) -> GemmKind {
         match self.options.precision {
             NpuPrecision::Bf16 => GemmKind::Bf16,
@@ -118,29 +121,28 @@ impl NpuAccelerator {
     ) -> Result<Option<()>> {
         let refused = match &state.quarantine {
             Some(reason) => reason.clone(),
-            None => match work(&mut state.session) {
-                Ok(()) => match state.session.shadow.mismatch.take() {
-                    None => {
-                        state.failures = 0;
-                        return Ok(Some(()));
-                    }
-                    Some(mismatch) => {
-                        state.suspect = true;
-                        let reason = format!("the shadow check found wrong numbers: {mismatch}");
-                        state.quarantine = Some(reason.clone());
-                        reason
-                    }
-                },
-                Err(error) => {
-                    state.failures += 1;
+            None => {
+                let done = work(&mut state.session);
+                // First of all: what was wrong before an error is wrong still.
+                if let Some(mismatch) = state.session.shadow.mismatch.take() {
+                    state.suspects.insert(std::thread::current().id());
+                    let reason = format!("the shadow check found wrong numbers: {mismatch}");
+                    state.quarantine.insert(reason).clone()
+                } else if let Err(error) = done {
+                    // What the device never began took none of its time.
                     let lost = matches!(error, npu_backend::Error::DeviceLost { .. });
+                    state.failures += u32::from(lost || matches!(error, npu_backend::Error::Launch { .. }));
+                    let reason = brief(&error);
                     if lost || state.failures >= PATIENCE {
                         state.quarantine =
-                            Some(format!("{error} (given up after {} failures)", state.failures));
+                            Some(format!("{reason} (given up after {} failures)", state.failures));
                     }
-                    error.to_string()
+                    reason
+                } else {
+                    state.failures = 0;
+                    return Ok(Some(()));
                 }
-            },
+            }
         };
         if self.options.require {
             return Err(Error::Fault {
@@ -178,7 +180,7 @@ impl Accelerator for NpuAccelerator {
         let flop = 2.0 * count(frames * weight.outputs) * count(inputs);
         let mut state = self.state();
         let done = self.attempt("linear", &mut state, |session| {
-            session.linear(layer, self.kind(), gelu, &rows, &mut y)
+            session.linear(layer, GemmKind::Bf16, gelu, &rows, &mut y)
         })?;
         state.receipt.count(flop, done);
         if done.is_none() {
@@ -224,7 +226,6 @@ impl Accelerator for NpuAccelerator {
         let flop = 2.0 * count(frames * conv1.inputs) * count(conv1.outputs)
             + count(frames * conv2.inputs) * count(conv2.outputs);
         let mut state = self.state();
-        state.receipt.windows += 1;
         let done =
             self.attempt("stem", &mut state, |session| session.stem(first, second, &rows, n_mels, &mut out))?;
         match done {
@@ -268,8 +269,12 @@ impl Accelerator for NpuAccelerator {
                     error
                 })
             })?;
-            if done.is_some() || state.suspect {
+            if done.is_some() {
                 state.receipt.device_flop += flop * count(layers.len() - from);
+                break;
+            }
+            if state.suspects.contains(&std::thread::current().id()) {
+                // The window is encoded again from its beginning.
                 break;
             }
             // The device did the blocks before the one that failed; that one is done again from the rows that entered
@@ -288,7 +293,8 @@ impl Accelerator for NpuAccelerator {
 
     fn suspects_window(&self) -> bool {
         let mut state = self.state();
-        let suspect = std::mem::take(&mut state.suspect);
+        let suspect = state.suspects.remove(&std::thread::current().id());
+        state.receipt.windows += u64::from(!suspect);
         state.receipt.windows_redone += u64::from(suspect);
         suspect
     }
@@ -338,6 +344,14 @@ fn layers_of<'a>(parts: &BlockParts<'a>) -> Result<BlockLayers<'a>> {
         fc1: parts.fc1.payload()?,
         fc2: parts.fc2.payload()?,
     })
+}
+
+/// An error as receipts count it: without the numbers that differ each time.
+fn brief(error: &npu_backend::Error) -> String {
+    match error {
+        npu_backend::Error::Launch { state, why, .. } => format!("a launch ended as {state:?}: {why}"),
+        error => error.to_string(),
+    }
 }
 
 fn values(tensor: &Tensor) -> Result<Vec<f32>> {

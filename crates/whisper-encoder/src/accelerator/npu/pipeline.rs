@@ -141,6 +141,13 @@ impl<'a> Flight<'a> {
     }
 }
 
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        // Whatever ended the flight early, a panic too: nothing may stay busy.
+        self.drain();
+    }
+}
+
 /// One block, in the pipeline.
 pub(super) struct Step<'a> {
     pub(super) index: usize,

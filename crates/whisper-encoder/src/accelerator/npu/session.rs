@@ -42,6 +42,8 @@ pub(super) struct Session {
     /// Of each block, by its `out` layer: the chains of each part.
     batches: HashMap<(BlockDims, u64), Vec<PartBatches>>,
     stems: HashMap<u64, StemBuffers>,
+    /// What could not be prepared, by the id of its first or last layer, so that it is not tried at every window.
+    refused: HashMap<u64, Error>,
     pub(super) shadow: Shadow,
 }
 
@@ -53,6 +55,7 @@ impl Session {
             blocks: HashMap::new(),
             batches: HashMap::new(),
             stems: HashMap::new(),
+            refused: HashMap::new(),
             shadow,
         }
     }
@@ -70,14 +73,17 @@ impl Session {
         for (layers, _) in &blocks[from..] {
             self.prepare(dims, layers).map_err(|error| (from, error))?;
         }
-        let Some(buffers) = self.blocks.get(&dims) else { return Ok(()) };
+        let unprepared = || Error::Shape { why: "a block was not prepared".into() };
+        let Some(buffers) = self.blocks.get(&dims) else { return Err((from, unprepared())) };
         let mut flight = Flight::new(&mut self.engine, buffers, dims, rows);
         for (index, (layers, norms)) in blocks.iter().enumerate().skip(from) {
             if cancel.is_cancelled() {
                 flight.drain();
                 return Ok(());
             }
-            let Some(batches) = self.batches.get(&(dims, layers.out.id)) else { continue };
+            let Some(batches) = self.batches.get(&(dims, layers.out.id)) else {
+                return Err((index, unprepared()));
+            };
             let next = blocks.get(index + 1);
             let next =
                 next.and_then(|(layers, norms)| Some((self.batches.get(&(dims, layers.out.id))?, norms)));
@@ -96,6 +102,15 @@ impl Session {
         if self.batches.contains_key(&(dims, layers.out.id)) {
             return Ok(());
         }
+        if let Some(refused) = self.refused.get(&layers.out.id) {
+            return Err(refused.clone());
+        }
+        self.prepare_block(dims, layers).inspect_err(|error| {
+            self.refused.insert(layers.out.id, error.clone());
+        })
+    }
+
+    fn prepare_block(&mut self, dims: BlockDims, layers: &BlockLayers<'_>) -> Result<()> {
         let (engine, residents) = (&mut self.engine, &mut self.residents);
         let buffers = match self.blocks.entry(dims) {
             Entry::Occupied(there) => there.into_mut(),
@@ -140,8 +155,14 @@ impl Session {
         out: &mut [f32],
     ) -> Result<()> {
         let frames = mel.len() / n_mels;
+        if let Some(refused) = self.refused.get(&conv1.id) {
+            return Err(refused.clone());
+        }
         if !self.stems.contains_key(&conv1.id) {
-            let stem = self.prepare_stem(conv1, conv2, frames, n_mels)?;
+            let stem = self.prepare_stem(conv1, conv2, frames, n_mels);
+            let stem = stem.inspect_err(|error| {
+                self.refused.insert(conv1.id, error.clone());
+            })?;
             self.stems.insert(conv1.id, stem);
         }
         let stem = &self.stems[&conv1.id];
@@ -247,8 +268,12 @@ impl Session {
         })?;
         self.engine.run(&Batch::new(vec![launch])?)?;
         let stride = problem.c.row_stride_bytes;
-        self.engine
-            .read(output.id(), 0..rows * stride, |bytes| pack::rows_from_bf16(bytes, stride, problem.n, y))
+        self.engine.read(output.id(), 0..rows * stride, |bytes| {
+            pack::rows_from_bf16(bytes, stride, problem.n, y);
+        })?;
+        let (packing, from) = (Packing::plain(problem.kind, gelu), Source::Buffer(input.id()));
+        let watched = Watched { name: "linear", layer, packing, problem, from, to: output.id() };
+        self.shadow.product(&mut self.engine, &watched)
     }
 
     /// Attention by itself: three `[frames, heads × 64]` ▸ `out`.
@@ -283,8 +308,9 @@ impl Session {
             })?;
             self.engine.run(&Batch::new(vec![launch])?)?;
             self.engine.read(output.id(), 0..dims.frames * stride, |bytes| {
-                pack::rows_from_bf16(bytes, stride, d, out)
-            })
+                pack::rows_from_bf16(bytes, stride, d, out);
+            })?;
+            self.shadow.attention(&mut self.engine, &problem, (input.id(), output.id()))
         })();
         self.engine.free(input).and(self.engine.free(words)).and(self.engine.free(output)).and(done)
     }
