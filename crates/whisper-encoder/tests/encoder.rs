@@ -4,7 +4,7 @@
 mod small_model;
 
 use small_model::{D_MODEL, LAYERS, N_MELS, POSITIONS, Random};
-use whisper_encoder::{AudioFeatures, CancelToken, Device, Error, LogMel, WhisperEncoder};
+use whisper_encoder::{AudioFeatures, CancelToken, Device, Error, LogMel, Precision, WhisperEncoder};
 
 fn open(device: Device) -> WhisperEncoder {
     let folder = small_model::write();
@@ -88,11 +88,17 @@ fn a_mel_of_another_shape_is_refused() {
 #[test]
 fn a_device_that_is_not_there_is_an_error_with_its_cause() {
     let folder = small_model::write();
-    for device in [Device::Npu, Device::Emulator] {
-        let built = WhisperEncoder::builder().model(folder.path()).device(device).build();
-        let message = built.err().unwrap().to_string();
-        assert!(message.contains("no NPU device is compiled into this build"), "{message}");
-    }
+    let built = WhisperEncoder::builder().model(folder.path()).device(Device::Npu).build();
+    let message = built.err().unwrap().to_string();
+    assert!(message.contains("hardware devices are not compiled into this build"), "{message}");
+}
+
+#[test]
+fn f32_is_refused_by_a_device_that_does_not_multiply_it() {
+    let folder = small_model::write();
+    let builder = WhisperEncoder::builder().model(folder.path()).device(Device::Emulator);
+    let message = builder.precision(Precision::F32).build().err().unwrap().to_string();
+    assert!(message.contains("bf16 or int8"), "{message}");
 }
 
 #[test]
