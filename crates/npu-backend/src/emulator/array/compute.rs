@@ -1,7 +1,7 @@
 //! The cores at work: the jobs of one core, done by the kernels' own code on that core's memory.
 
 use super::l1::{ACC_BYTES, C_BYTES, L1, ML_BYTES, PARAMETER_BYTES, SCORES_BYTES};
-use super::native::Kernels;
+use super::native::{Half, Kernels};
 use super::parameters::{Operation, STEP_GRANULE};
 use super::streams::Stream;
 use super::worker::Job;
@@ -50,13 +50,13 @@ impl Worker<'_> {
         };
         let mut out = Vec::with_capacity(jobs.iter().map(Job::c_halves).sum::<usize>().div_ceil(2));
         // Which half of C the next int8 tile fills.
-        let mut half = 0;
+        let mut half = Half::First;
         for job in jobs {
             memory.parameters.0.copy_from_slice(&self.b.object(job.b).0[..PARAMETER_BYTES]);
             match job.parameters.operation {
                 Operation::GemmI8I32 => {
                     self.accumulate(job, &mut memory);
-                    for half in 0..2 {
+                    for half in Half::BOTH {
                         self.kernels.finish_i8_i32(&memory.acc, half, &mut memory.c);
                         out.push(memory.c.clone());
                     }
@@ -65,8 +65,8 @@ impl Worker<'_> {
                 Operation::GemmI8I8 => {
                     self.accumulate(job, &mut memory);
                     self.kernels.finish_i8_i8(&memory.acc, &memory.parameters, half, &mut memory.c);
-                    half = 1 - half;
-                    if half == 1 {
+                    half = half.next();
+                    if half == Half::Second {
                         continue;
                     }
                 }
@@ -146,7 +146,7 @@ impl Worker<'_> {
             let at = job.b + 1 + 3 * step;
             let [k, v, k_scales] = [0, 1, 2].map(|part| self.b.object(at + part));
             let key0 = (step * 2 * KEYS) as i32;
-            for half in 0..2 {
+            for half in Half::BOTH {
                 self.kernels.attention_i8_scores(q, q_scales, k, k_scales, half, scores);
                 self.kernels.attention_i8_softmax(scores, ml, o, key0, half, n_valid, scale);
                 self.kernels.attention_i8_values(scores, v, half, o);

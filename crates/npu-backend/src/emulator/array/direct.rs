@@ -4,7 +4,7 @@ use super::Output;
 use super::cost::{KernelCost, Work, weighted};
 use super::fault::{ArrayFault, Port};
 use super::l1::L1;
-use super::native::Kernels;
+use super::native::{Kernels, Shift};
 use super::streams::check;
 use crate::Arch;
 use crate::kernel::Tap;
@@ -17,7 +17,7 @@ enum Function {
     MatmulI32,
     MatmulAccI32,
     /// With the shift of its scores.
-    AttentionI8(i32),
+    AttentionI8(Shift),
 }
 
 impl Function {
@@ -26,7 +26,7 @@ impl Function {
             ("matmul_16x16_i8", None) => Self::MatmulI8,
             ("matmul_16x16_i32", None) => Self::MatmulI32,
             ("matmul_16x16_acc_i32", None) => Self::MatmulAccI32,
-            ("attention_64x64_i8", Some(shift)) => Self::AttentionI8(shift),
+            ("attention_64x64_i8", Some(shift)) => Self::AttentionI8(Shift::new(shift)?),
             _ => return None,
         })
     }

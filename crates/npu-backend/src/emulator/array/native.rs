@@ -1,7 +1,7 @@
 //! The kernels' own C++, opened: the one file of the emulator that leaves Rust's rules.
 //!
 //! Every function is called through a safe method whose arguments are whole [`L1`] buffers, so their lengths and their
-//! alignment are checked by type. What remains on trust is that the C++ keeps to the signatures below; it is compiled
+//! alignment are checked by type; numbers that the C++ indexes or shifts by have types of their own. What remains on trust is that the C++ keeps to the signatures below; it is compiled
 //! from the sources that this very binary carries, and says so by its ABI version.
 #![allow(unsafe_code, reason = "calls into a shared library")]
 
@@ -20,6 +20,38 @@ type C = L1<C_BYTES>;
 type Ml = L1<ML_BYTES>;
 type Parameters = L1<PARAMETER_BYTES>;
 type Scores = L1<SCORES_BYTES>;
+
+/// Half of an object, or of a block of keys: what the C++ gets as 0 or 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum Half {
+    First = 0,
+    Second = 1,
+}
+
+impl Half {
+    pub(crate) const BOTH: [Self; 2] = [Self::First, Self::Second];
+
+    /// The one after it.
+    pub(crate) fn next(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
+/// Bits to shift an int32 by, of which it has 32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Shift(i32);
+
+impl Shift {
+    /// `None` for what C++ does not define.
+    pub(crate) fn new(bits: i32) -> Option<Self> {
+        (0..32).contains(&bits).then_some(Self(bits))
+    }
+}
 
 /// Declares the table of functions, its loading and a safe method for each.
 macro_rules! kernels {
@@ -72,9 +104,9 @@ kernels! {
     /// Row and column scales and bias, rounding to bf16.
     fn finish_i8_bf16(acc: &Acc, parameters: &Parameters, row_scales: &Object, c: &mut C);
     /// One half (0 or 1) of the columns as int32.
-    fn finish_i8_i32(acc: &Acc, half: i32, c: &mut C);
+    fn finish_i8_i32(acc: &Acc, half: Half, c: &mut C);
     /// Requantised to int8, into one half (0 or 1) of the object.
-    fn finish_i8_i8(acc: &Acc, parameters: &Parameters, half: i32, c: &mut C);
+    fn finish_i8_i8(acc: &Acc, parameters: &Parameters, half: Half, c: &mut C);
     /// Clears the state of 64 rows of attention.
     fn attention_begin(o: &mut Acc, ml: &mut Ml);
     /// Scores of 64 rows of Q against 32 keys, bf16.
@@ -86,11 +118,11 @@ kernels! {
     /// Divides by the sums, rounding to bf16.
     fn attention_end(o: &Acc, ml: &Ml, c: &mut C);
     /// Scores of 64 rows of int8 Q against one half (0 or 1) of 64 keys.
-    fn attention_i8_scores(q: &Object, q_scales: &Object, k: &Object, k_scales: &Object, half: i32, s: &mut Scores);
+    fn attention_i8_scores(q: &Object, q_scales: &Object, k: &Object, k_scales: &Object, half: Half, s: &mut Scores);
     /// Online softmax of one half of the 64 keys from `key0`; the probabilities become int8, in place.
-    fn attention_i8_softmax(s: &mut Scores, ml: &mut Ml, o: &mut Acc, key0: i32, half: i32, n_valid: i32, scale: f32);
+    fn attention_i8_softmax(s: &mut Scores, ml: &mut Ml, o: &mut Acc, key0: i32, half: Half, n_valid: i32, scale: f32);
     /// Adds the probabilities' share of one half of 64 values.
-    fn attention_i8_values(s: &Scores, v: &Object, half: i32, o: &mut Acc);
+    fn attention_i8_values(s: &Scores, v: &Object, half: Half, o: &mut Acc);
     /// Divides by the sums, scales the columns, rounding to bf16.
     fn attention_i8_end(o: &Acc, ml: &Ml, parameters: &Parameters, c: &mut C);
     /// The seed's product of two 16 × 16 matrices of int8, requantised.
@@ -100,7 +132,7 @@ kernels! {
     /// The same, added to what is there.
     fn matmul_16x16_acc_i32(a_then_b: &L1<512>, c: &mut L1<1024>);
     /// The seed's attention over 64 keys of 64 int8.
-    fn attention_64x64_i8(q_k_v: &L1<12288>, out: &mut L1<4096>, shift: i32);
+    fn attention_64x64_i8(q_k_v: &L1<12288>, out: &mut L1<4096>, shift: Shift);
 }
 
 impl Kernels {
