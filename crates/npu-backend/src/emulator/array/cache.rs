@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use super::toolchain::unavailable;
 use crate::Result;
@@ -15,17 +16,24 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// The user's own: below `XDG_CACHE_HOME`, `~/.cache`, or the local application data of Windows; else below the
-    /// folder of temporary files.
+    /// The user's own: below `XDG_CACHE_HOME`, `~/.cache`, or the local application data of Windows. Never below a folder
+    /// of temporary files, where others may have made it first.
     ///
     /// # Errors
-    /// As [`Self::at`].
+    /// As [`Self::at`], and if there is no such place.
     pub(crate) fn of_user() -> Result<Self> {
         let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let base = variable("XDG_CACHE_HOME")
             .or_else(|| variable("LOCALAPPDATA"))
             .or_else(|| variable("HOME").map(|home| home.join(".cache")))
-            .unwrap_or_else(std::env::temp_dir);
+            .ok_or_else(|| {
+                unavailable(
+                    "there is no folder to keep compiled kernels in".into(),
+                    "set HOME, or XDG_CACHE_HOME to a folder of yours",
+                )
+            })?;
+        // Both, so that nobody can put another folder in the place of the inner one.
+        Self::at(base.join("npu-backend"))?;
         Self::at(base.join("npu-backend").join("kernels"))
     }
 
@@ -58,12 +66,10 @@ impl Cache {
     pub(crate) fn workshop(&self) -> io::Result<Workshop> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = self.folder.join(format!("build-{}-{number}", std::process::id()));
-        // One of that name is from a process long gone.
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // Another machine may share the folder, so the process number is not enough; whoever is second gets an error.
+        let name = format!("build-{}-{}-{number}", std::process::id(), now.as_nanos());
+        let folder = self.folder.join(name);
         fs::create_dir(&folder)?;
         Ok(Workshop { folder })
     }
