@@ -48,8 +48,8 @@ pub fn open(choice: Choice) -> Result<Option<Box<dyn Device>>> {
         Choice::Emulator => Ok(Some(Box::new(Emulator::builder().open()?))),
         Choice::Xrt => Err(Error::Unavailable {
             device: choice.name(),
-            why: "hardware devices are not compiled into this build".into(),
-            hint: "run on the CPU instead (`--device cpu`, or `Choice::Auto`)".into(),
+            why: "the bridge to AMD's driver (XRT) is not written yet, so no build can drive an NPU".into(),
+            hint: "compute on the CPU instead (`--device cpu`)".into(),
         }),
     }
 }
@@ -93,7 +93,7 @@ mod tests {
     fn a_device_asked_for_by_name_is_an_error_with_reason_and_remedy() {
         let Err(error) = open(Choice::Xrt) else { panic!("there is no hardware device to open") };
         let text = error.to_string();
-        for part in ["xrt", "not compiled into this build", "--device cpu"] {
+        for part in ["xrt", "is not written yet", "--device cpu"] {
             assert!(text.contains(part), "`{text}` lacks `{part}`");
         }
     }

@@ -103,8 +103,13 @@ impl From<whisper_encoder::Error> for Error {
             E::Read { .. } | E::Config { .. } | E::Checkpoint { .. } => {
                 (ErrorKind::Model, "cannot load the model", "check --model, or download the model again")
             }
-            E::Device { .. } => {
-                (ErrorKind::Device, "cannot use the device", "run with --device cpu, or leave --device out")
+            E::Device { .. } => (
+                ErrorKind::Device,
+                "cannot use the device",
+                "run with --device cpu, or leave out --device and --require-npu",
+            ),
+            E::Options(_) => {
+                (ErrorKind::Usage, "cannot compute so", "leave out --precision or --device, or give others")
             }
             E::Fault { .. } => (
                 ErrorKind::Device,
