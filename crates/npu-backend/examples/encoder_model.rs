@@ -97,10 +97,7 @@ fn gemm(
     gelu: bool,
 ) -> Result<Modelled> {
     let grid = engine.grid();
-    let mut problem =
-        GemmProblem { kind, m, k, n, a: Region::default(), c: Region::default(), residual: None };
-    problem.a.row_stride_bytes = problem.a_row_bytes();
-    problem.c.row_stride_bytes = problem.c_row_bytes(grid);
+    let problem = GemmProblem::dense(grid, kind, (m, k, n));
     let zeros = |_: usize, row: &mut [f32]| row.fill(0.0);
     let weights = Weights { values: WeightValues::F32(&zeros), bias: None, gelu, output_scale: 1.0 };
     let weights = engine.weights(&problem, &weights)?;

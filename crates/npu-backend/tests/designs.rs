@@ -117,11 +117,7 @@ fn int8_attention(grid: Grid) -> Vec<Launch> {
 
 /// A product between rows without gaps.
 fn product(grid: Grid, kind: GemmKind, (m, k, n): (usize, usize, usize)) -> GemmProblem {
-    let mut problem =
-        GemmProblem { kind, m, k, n, a: Region::default(), c: Region::default(), residual: None };
-    problem.a.row_stride_bytes = problem.a_row_bytes();
-    problem.c.row_stride_bytes = problem.c_row_bytes(grid);
-    problem
+    GemmProblem::dense(grid, kind, (m, k, n))
 }
 
 /// What the encoder launches, in bf16 and in int8, each in the order that the planner takes: the stem, then a layer in

@@ -17,7 +17,7 @@ use crate::device::{
     Batch, Buffer, BufferId, BufferRole, Counters, Device, KernelId, KernelImage, Launch, Ticket,
 };
 use crate::schedule::pack::{self, WeightValues, Weights};
-use crate::schedule::{GemmKind, GemmProblem, Region};
+use crate::schedule::{GemmKind, GemmProblem};
 use crate::{Error, Result};
 
 /// Side of the seed's tile.
@@ -322,10 +322,7 @@ pub fn whole_array(engine: &mut Engine, product: &Product<'_>) -> Result<Vec<i32
     product.check()?;
     let grid = engine.grid();
     let Product { m, k, n, .. } = *product;
-    let (a, c) = (Region::default(), Region::default());
-    let mut problem = GemmProblem { kind: GemmKind::Int8Int32, m, k, n, a, c, residual: None };
-    problem.a.row_stride_bytes = problem.a_row_bytes();
-    problem.c.row_stride_bytes = problem.c_row_bytes(grid);
+    let problem = GemmProblem::dense(grid, GemmKind::Int8Int32, (m, k, n));
     let column = |column: usize, to: &mut [i8]| {
         to.iter_mut().enumerate().for_each(|(row, to)| *to = product.b[row * n + column]);
         1.0

@@ -106,6 +106,16 @@ pub struct GemmProblem {
 }
 
 impl GemmProblem {
+    /// A product `(m, k, n)` whose A and C begin their buffers, rows without gaps, and which has no residual.
+    #[must_use]
+    pub fn dense(grid: Grid, kind: GemmKind, (m, k, n): (usize, usize, usize)) -> Self {
+        let (a, c) = (Region::default(), Region::default());
+        let mut problem = Self { kind, m, k, n, a, c, residual: None };
+        problem.a.row_stride_bytes = problem.a_row_bytes();
+        problem.c.row_stride_bytes = problem.c_row_bytes(grid);
+        problem
+    }
+
     /// Rows, rounded up to what the grid makes at a time.
     #[must_use]
     pub fn padded_rows(&self, grid: Grid) -> usize {

@@ -3,7 +3,7 @@
 use half::bf16;
 use npu_backend::emulator::Arithmetic;
 use npu_backend::schedule::pack::{self, WeightValues, Weights};
-use npu_backend::schedule::{GemmKind, GemmProblem, Region};
+use npu_backend::schedule::{GemmKind, GemmProblem};
 use npu_backend::{Arch, BufferRole};
 
 use super::random::Random;
@@ -38,10 +38,7 @@ fn check(case: &Case) {
     let mut random = Random(m as u64 * 31 + k as u64 * 7 + n as u64);
     let mut engine = engine(arch, arithmetic);
     let grid = engine.grid();
-    let mut problem =
-        GemmProblem { kind, m, k, n, a: Region::default(), c: Region::default(), residual: None };
-    problem.a.row_stride_bytes = problem.a_row_bytes();
-    problem.c.row_stride_bytes = problem.c_row_bytes(grid);
+    let mut problem = GemmProblem::dense(grid, kind, (m, k, n));
     problem.residual = residual.then_some(problem.c);
 
     let (x, w) = (random.floats(m * k, 2.0), random.floats(n * k, 0.5));

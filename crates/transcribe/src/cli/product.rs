@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use npu_backend::ops::{DeviceWeights, Engine};
 use npu_backend::schedule::pack::{self, WeightValues, Weights};
-use npu_backend::schedule::{GemmKind, GemmProblem, Region};
+use npu_backend::schedule::{GemmKind, GemmProblem};
 use npu_backend::{Batch, Buffer, BufferRole, Result};
 use rayon::prelude::*;
 
@@ -90,10 +90,7 @@ impl<'a> OnDevice<'a> {
     /// Packs the weights and makes them resident; `kind` is bf16 or int8 to int32.
     pub(super) fn new(engine: &mut Engine, product: &'a Product, kind: GemmKind) -> Result<Self> {
         let (grid, Shape { m, k, n }) = (engine.grid(), product.shape);
-        let (a, c) = (Region::default(), Region::default());
-        let mut problem = GemmProblem { kind, m, k, n, a, c, residual: None };
-        problem.a.row_stride_bytes = problem.a_row_bytes();
-        problem.c.row_stride_bytes = problem.c_row_bytes(grid);
+        let problem = GemmProblem::dense(grid, kind, (m, k, n));
         let column = |column: usize, to: &mut [i8]| {
             to.iter_mut().zip(product.b.chunks_exact(n)).for_each(|(to, row)| *to = row[column]);
             1.0

@@ -13,11 +13,7 @@ const NPU1: Grid = Grid { columns: 4, rows: 4 };
 const NPU2: Grid = Grid { columns: 8, rows: 4 };
 
 fn problem(grid: Grid, kind: GemmKind, (m, k, n): (usize, usize, usize)) -> GemmProblem {
-    let mut problem =
-        GemmProblem { kind, m, k, n, a: Region::default(), c: Region::default(), residual: None };
-    problem.a.row_stride_bytes = problem.a_row_bytes();
-    problem.c.row_stride_bytes = problem.c_row_bytes(grid);
-    problem
+    GemmProblem::dense(grid, kind, (m, k, n))
 }
 
 /// Asserts that the drains cover `len_bytes` exactly once.

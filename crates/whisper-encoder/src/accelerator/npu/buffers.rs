@@ -1,7 +1,7 @@
 //! The buffers of a window on the device, and the products that walk them; made once for a model's dimensions.
 
 use npu_backend::ops::Engine;
-use npu_backend::schedule::{AttentionProblem, GemmKind, GemmProblem, Grid, Queries, Region};
+use npu_backend::schedule::{AttentionProblem, GemmKind, GemmProblem, Queries, Region};
 use npu_backend::{Buffer, BufferRole, Result};
 
 /// Dimensions of a block.
@@ -49,7 +49,7 @@ pub(super) struct Part {
 impl BlockBuffers {
     pub(super) fn new(engine: &mut Engine, dims: BlockDims) -> Result<Self> {
         let grid = engine.grid();
-        let whole = product(grid, dims.kind, (dims.frames, dims.d_model, dims.d_model));
+        let whole = GemmProblem::dense(grid, dims.kind, (dims.frames, dims.d_model, dims.d_model));
         let qkv = engine.buffer(3 * whole.c_len_bytes(grid), BufferRole::Scratch)?;
         let spans = spans(dims.frames, grid.block_rows());
         let parts = spans.into_iter().map(|(first, frames)| Part::new(engine, dims, first, frames));
@@ -65,7 +65,7 @@ impl Part {
     fn new(engine: &mut Engine, dims: BlockDims, first: usize, frames: usize) -> Result<Self> {
         let grid = engine.grid();
         let (d, ffn) = (dims.d_model, dims.ffn);
-        let from_norm = product(grid, dims.kind, (frames, d, d));
+        let from_norm = GemmProblem::dense(grid, dims.kind, (frames, d, d));
         let stride = from_norm.c.row_stride_bytes;
         // Side by side in a row: a DMA steps 4 MiB at most, less than a window of keys of the large models takes.
         let at = |index: usize, row: usize| Region {
@@ -84,9 +84,9 @@ impl Part {
             v: at(2, 0),
             out: from_norm.c,
         };
-        let out = GemmProblem { a: from_norm.c, ..product(grid, GemmKind::Bf16, (frames, d, d)) };
-        let fc1 = product(grid, dims.kind, (frames, d, ffn));
-        let fc2 = GemmProblem { a: fc1.c, ..product(grid, GemmKind::Bf16, (frames, ffn, d)) };
+        let out = GemmProblem { a: from_norm.c, ..GemmProblem::dense(grid, GemmKind::Bf16, (frames, d, d)) };
+        let fc1 = GemmProblem::dense(grid, dims.kind, (frames, d, ffn));
+        let fc2 = GemmProblem { a: fc1.c, ..GemmProblem::dense(grid, GemmKind::Bf16, (frames, ffn, d)) };
         let mixed = from_norm.c_len_bytes(grid).max(out.a_len_bytes(grid));
         let hidden = fc1.c_len_bytes(grid).max(fc2.a_len_bytes(grid));
         Ok(Self {
@@ -111,15 +111,6 @@ fn spans(frames: usize, block_rows: usize) -> Vec<(usize, usize)> {
     let blocks = frames.div_ceil(block_rows);
     let first = blocks.div_ceil(2) * block_rows;
     if blocks < 2 { vec![(0, frames)] } else { vec![(0, first), (first, frames - first)] }
-}
-
-/// A product between rows without gaps.
-pub(super) fn product(grid: Grid, kind: GemmKind, (m, k, n): (usize, usize, usize)) -> GemmProblem {
-    let mut problem =
-        GemmProblem { kind, m, k, n, a: Region::default(), c: Region::default(), residual: None };
-    problem.a.row_stride_bytes = problem.a_row_bytes();
-    problem.c.row_stride_bytes = problem.c_row_bytes(grid);
-    problem
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use npu_backend::schedule::pack;
 use npu_backend::schedule::{GemmKind, GemmProblem, Region};
 use npu_backend::{Batch, Buffer, BufferRole, Error, Result};
 
-use super::buffers::{BlockBuffers, BlockDims, product};
+use super::buffers::{BlockBuffers, BlockDims};
 use super::linear::{NpuLinear, Packing, Residents};
 use super::pipeline::{Flight, Norms, PartBatches, Rows, Step, projection};
 use super::shadow::{Shadow, Source, Watched};
@@ -195,15 +195,18 @@ impl Session {
     ) -> Result<StemBuffers> {
         let (engine, d) = (&mut self.engine, conv1.weight.rows());
         let grid = engine.grid();
-        let mut first = product(grid, GemmKind::Bf16, (frames, conv1.weight.cols(), d));
+        let mut first = GemmProblem::dense(grid, GemmKind::Bf16, (frames, conv1.weight.cols(), d));
         // Row t is frames t − 1, t, t + 1; a row of zeros stands before the first frame, zeros behind the last.
         let mel_stride = 2 * n_mels;
         first.a = Region { offset_bytes: 0, row_stride_bytes: mel_stride };
         let row = first.c.row_stride_bytes;
         first.c.offset_bytes = row;
         let packing = Packing { spread: Some((3, d, row / 2)), ..Packing::plain(GemmKind::Bf16, true) };
-        let mut second =
-            product(grid, GemmKind::Bf16, (frames / 2, packing.inputs(conv2), conv2.weight.rows()));
+        let mut second = GemmProblem::dense(
+            grid,
+            GemmKind::Bf16,
+            (frames / 2, packing.inputs(conv2), conv2.weight.rows()),
+        );
         second.a = Region { offset_bytes: 0, row_stride_bytes: 2 * row };
         let mel = engine.buffer(first.a_len_bytes(grid), BufferRole::Input)?;
         let middle =
@@ -237,7 +240,7 @@ impl Session {
     ) -> Result<()> {
         let (k, n) = (layer.weight.cols(), layer.weight.rows());
         let grid = self.engine.grid();
-        let problem = product(grid, kind, (x.len() / k, k, n));
+        let problem = GemmProblem::dense(grid, kind, (x.len() / k, k, n));
         let input = self.engine.buffer(problem.a_len_bytes(grid), BufferRole::Input)?;
         let output = match self.engine.buffer(problem.c_len_bytes(grid), BufferRole::Output) {
             Ok(output) => output,
@@ -281,7 +284,7 @@ impl Session {
         let d = heads * npu_backend::schedule::attention::HEAD_DIM;
         let dims = BlockDims { frames: q.len() / d, d_model: d, ffn: d, heads, kind: GemmKind::Bf16 };
         let grid = self.engine.grid();
-        let region = product(grid, GemmKind::Bf16, (dims.frames, d, d));
+        let region = GemmProblem::dense(grid, GemmKind::Bf16, (dims.frames, d, d));
         let (part, stride) = (region.c_len_bytes(grid), region.c.row_stride_bytes);
         let at = |index: usize| Region { offset_bytes: index * stride, row_stride_bytes: 3 * stride };
         let problem = npu_backend::schedule::AttentionProblem {
