@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 /// The node.
 pub(crate) const NODE: &CStr = c"/dev/accel/accel0";
+const NODE_PATH: &str = "/dev/accel/accel0";
 
 /// Domain, bus, device and function of the double, as on many laptops with Phoenix.
 const ADDRESS: &str = "0000:c5:00.1";
@@ -48,8 +49,14 @@ pub(crate) fn redirect(path: &CStr) -> Option<CString> {
     if !text.starts_with("/sys/") && !text.starts_with("/dev/") {
         return None;
     }
-    let plain = if text.contains("//") { text.split('/').filter(|part| !part.is_empty()).fold(String::new(), |path, part| path + "/" + part) } else { text.to_owned() };
-    let ours = ROOTS.iter().any(|root| plain.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let plain = if text.contains("//") {
+        text.split('/').filter(|part| !part.is_empty()).fold(String::new(), |path, part| path + "/" + part)
+    } else {
+        text.to_owned()
+    };
+    let ours = ROOTS
+        .iter()
+        .any(|root| plain.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
     if !ours {
         return None;
     }
@@ -62,13 +69,23 @@ pub(crate) fn shown(path: &CStr) -> Option<CString> {
     CString::new(path.to_str().ok()?.strip_prefix(root)?).ok()
 }
 
-/// Takes the node away, or the whole function.
-pub(crate) fn remove(node_only: bool) {
+/// Takes the function and its node away.
+pub(crate) fn remove() {
     let Some(folder) = folder() else { return };
-    let gone = if node_only { vec!["/dev/accel/accel0".to_owned()] } else { vec!["/dev/accel/accel0".to_owned(), format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}")] };
-    for path in gone {
+    for path in [NODE_PATH.to_owned(), format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}")] {
         // It may have gone before.
         std::fs::remove_file(below(folder, &path)).ok();
+    }
+}
+
+/// Puts back what `remove` took.
+pub(crate) fn restore() {
+    let Some(folder) = folder() else { return };
+    let link = below(folder, &format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}"));
+    if !link.exists() {
+        // Without them XRT finds no device, which is what the test will say.
+        symlink(below(folder, FUNCTION), link).ok();
+        std::fs::write(below(folder, NODE_PATH), "").ok();
     }
 }
 
@@ -100,7 +117,8 @@ fn make(folder: &Path, node: bool) -> io::Result<()> {
         std::fs::remove_dir_all(folder)?;
     }
     let create = |path: &str| std::fs::create_dir_all(below(folder, path));
-    for path in ["/sys/bus/pci/drivers/amdxdna", "/sys/bus/pci/devices", "/sys/module/amdxdna", "/dev/accel"] {
+    for path in ["/sys/bus/pci/drivers/amdxdna", "/sys/bus/pci/devices", "/sys/module/amdxdna", "/dev/accel"]
+    {
         create(path)?;
     }
     create(&format!("{FUNCTION}/accel/accel0"))?;
@@ -109,11 +127,12 @@ fn make(folder: &Path, node: bool) -> io::Result<()> {
     }
     std::fs::write(below(folder, &format!("{FUNCTION}/config")), config_space())?;
     std::fs::write(below(folder, "/sys/module/amdxdna/version"), "double\n")?;
-    for link in [format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}"), format!("/sys/bus/pci/devices/{ADDRESS}")] {
+    for link in [format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}"), format!("/sys/bus/pci/devices/{ADDRESS}")]
+    {
         symlink(below(folder, FUNCTION), below(folder, &link))?;
     }
     if node {
-        std::fs::write(below(folder, "/dev/accel/accel0"), "")?;
+        std::fs::write(below(folder, NODE_PATH), "")?;
     }
     Ok(())
 }
@@ -148,7 +167,13 @@ mod tests {
             let there = redirect(path).unwrap();
             assert!(Path::new(there.to_str().unwrap()).exists(), "{path:?} ▸ {there:?}");
         }
-        for path in [c"/sys/bus/pci/drivers/amdxdna2", c"/sys/bus/pci/drivers/xocl", c"/dev/accelerator", c"dev/accel", c"/"] {
+        for path in [
+            c"/sys/bus/pci/drivers/amdxdna2",
+            c"/sys/bus/pci/drivers/xocl",
+            c"/dev/accelerator",
+            c"dev/accel",
+            c"/",
+        ] {
             assert_eq!(redirect(path), None, "{path:?}");
         }
     }

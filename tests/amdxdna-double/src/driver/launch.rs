@@ -67,14 +67,20 @@ impl Launch {
         let len = self.words.saturating_mul(4);
         let end = offset.saturating_add(len);
         let bytes = memory.device().get(*offset..end).ok_or("its instructions leave their memory")?;
-        Ok(bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
+        Ok(bytes
+            .chunks_exact(4)
+            .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+            .collect())
     }
 }
+
+/// An array configuration, and the words of a stream.
+type ProgramKey = (Arc<[u8]>, Vec<u32>);
 
 /// The array with the streams that it has decoded.
 pub(super) struct Engine {
     array: BareArray,
-    programs: HashMap<(Arc<[u8]>, Vec<u32>), Arc<BareProgram>>,
+    programs: HashMap<ProgramKey, Arc<BareProgram>>,
 }
 
 /// Streams kept decoded; a model has some dozens.
@@ -124,10 +130,8 @@ impl Engine {
             // That this is an error is assumed, as in the emulator: no source says.
             return Err(BareFault::Broken(format!("opcode {} is not known", launch.opcode)));
         }
-        let program = launch
-            .words()
-            .and_then(|words| self.program(configuration, words))
-            .map_err(BareFault::Broken)?;
+        let program =
+            launch.words().and_then(|words| self.program(configuration, words)).map_err(BareFault::Broken)?;
         let Some(arguments) = arguments(launch, program.arguments())? else {
             // A buffer that was never set: seen on silicon to end as COMPLETED, with nothing written.
             return Ok(());
@@ -135,14 +139,17 @@ impl Engine {
         if fault == Some(Fault::Nothing) {
             return Ok(());
         }
-        let bytes: Vec<&[u8]> =
-            arguments.iter().map(|place| place.as_ref().map_or(&[][..], |(memory, at)| &memory.device()[*at..])).collect();
+        let bytes: Vec<&[u8]> = arguments
+            .iter()
+            .map(|place| place.as_ref().map_or(&[][..], |(memory, at)| &memory.device()[*at..]))
+            .collect();
         for mut write in self.array.run(&program, &bytes)? {
             if fault == Some(Fault::Zeros) {
                 write.bytes.fill(0);
             }
             let place = arguments.get(write.tap.argument as usize).and_then(Option::as_ref);
-            let written = place.is_some_and(|(memory, at)| write.tap.scatter(&write.bytes, &mut memory.device_mut()[*at..]));
+            let written = place
+                .is_some_and(|(memory, at)| write.tap.scatter(&write.bytes, &mut memory.device_mut()[*at..]));
             if !written {
                 return Err(BareFault::Broken(format!("a DMA leaves argument {}", write.tap.argument)));
             }
@@ -185,7 +192,8 @@ mod tests {
         for (place, word) in memory.host_mut().chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }
-        let client = Client { heap: Some(Heap::new(memory)), ..Client::default() };
+        let mut client = Client::default();
+        client.heap = Some(Heap::new(memory));
         let base = 0x400_0000;
         let mut registers = vec![3, 0, base, 0, u32::try_from(words.len()).unwrap()];
         (1..=u32::try_from(buffers).unwrap()).for_each(|buffer| registers.extend([base + 4096 * buffer, 0]));

@@ -92,7 +92,8 @@ impl Node {
     pub(crate) fn open() -> Answer<c_int> {
         let settings = Settings::read().map_err(|why| {
             use std::io::Write;
-            writeln!(std::io::stderr(), "amdxdna-double: {why}; its words are listed in src/settings.rs").ok();
+            writeln!(std::io::stderr(), "amdxdna-double: {why}; its words are listed in src/settings.rs")
+                .ok();
             EINVAL
         })?;
         if settings.no_node {
@@ -108,6 +109,7 @@ impl Node {
             state.settings = settings;
             (state.objects_made, state.launches) = (0, 0);
             state.contexts.start_counting();
+            sysfs::restore();
         }
         state.clients.insert(fd, Client::default());
         nodes().push(fd);
@@ -196,7 +198,7 @@ impl State {
     /// The device goes away: from now on every call of those who have it open fails.
     fn vanish(&mut self) {
         self.clients.values_mut().for_each(|client| client.gone = true);
-        sysfs::remove(false);
+        sysfs::remove();
     }
 }
 
