@@ -128,7 +128,9 @@ pub enum Error {
         why: String,
     },
     /// Values that int8 cannot hold.
-    #[error("row {row} of the {what} is not finite, which int8 cannot hold; multiply it in bf16 or on the CPU")]
+    #[error(
+        "row {row} of the {what} is not finite, which int8 cannot hold; multiply it in bf16 or on the CPU"
+    )]
     NotFinite {
         /// Which operand.
         what: &'static str,

@@ -4,11 +4,11 @@
 
 use half::bf16;
 
+use crate::Error;
 use crate::device::Arch;
 use crate::schedule::geometry::{B_OBJECT_BYTES, Grid};
 use crate::schedule::pack::{self, PackTag, WeightValues, Weights};
 use crate::schedule::{GemmKind, GemmProblem, Int8AttentionProblem, Region};
-use crate::Error;
 
 const GRID: Grid = Grid { columns: 4, rows: 4 };
 
