@@ -38,6 +38,9 @@ mod library;
 mod memory;
 mod plan;
 
+#[cfg(test)]
+mod tests;
+
 pub use device::XrtDevice;
 pub use diagnose::node_exists;
 pub use library::{LoadError, SHIM_VARIABLE};
