@@ -15,6 +15,7 @@
 #include <xrt/xrt_kernel.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -24,6 +25,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -100,19 +102,14 @@ void closed(Handle *handle) noexcept {
     delete handle;
 }
 
-// XRT counts in milliseconds and takes 0 for "without limit".
-milliseconds limit(std::uint64_t timeout_ns) {
-    constexpr std::uint64_t longest_ms = 24 * 3600 * 1000;
-    if (timeout_ns == XRT_SHIM_FOREVER) return milliseconds{0};
-    const std::uint64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
-    return milliseconds{static_cast<milliseconds::rep>(std::clamp<std::uint64_t>(ms, 1, longest_ms))};
-}
-
 bool under_way(ert_cmd_state state) {
     // The numbers are not in the order of progress.
     return state == ERT_CMD_STATE_NEW || state == ERT_CMD_STATE_QUEUED || state == ERT_CMD_STATE_RUNNING ||
            state == ERT_CMD_STATE_SUBMITTED;
 }
+
+// Without limit, in XRT's words.
+constexpr milliseconds forever{0};
 
 // runlist::poll() came with XRT 2.18. runlist::state() will not do: it swallows which command has failed.
 template <typename List>
@@ -122,6 +119,34 @@ auto finished(const List &list, int) -> decltype(list.poll() != 0) {
 template <typename List>
 bool finished(const List &list, long) {
     return list.wait(milliseconds{1}) == std::cv_status::no_timeout;
+}
+
+// As above, of a list whose failure does not matter any more.
+template <typename List>
+auto idle(const List &list, int) -> decltype(list.state(), true) {
+    return !under_way(list.state());
+}
+template <typename List>
+bool idle(const List &, long) {
+    return true;
+}
+
+// Looks until `done` or the time is over, ever more seldom. XRT's own waits with a limit will not do: where the driver
+// waits by syncobj (XRT 2.25), one that expires is told as a command that has failed in state NEW, because the answer of
+// the ioctl is not looked at (amd/xdna-driver:src/shim/platform.cpp, wait_syncobj).
+template <typename Done>
+bool looked_for(std::uint64_t timeout_ns, Done &&done) {
+    using clock = std::chrono::steady_clock;
+    constexpr std::chrono::nanoseconds longest = std::chrono::hours{24 * 365};
+    constexpr std::chrono::nanoseconds seldom = std::chrono::microseconds{500};
+    const auto limit = std::min<std::uint64_t>(timeout_ns, static_cast<std::uint64_t>(longest.count()));
+    const auto deadline = clock::now() + std::chrono::nanoseconds{limit};
+    for (std::chrono::nanoseconds pause = std::chrono::microseconds{10}; !done(); pause = std::min(2 * pause, seldom)) {
+        const std::chrono::nanoseconds left = deadline - clock::now();
+        if (left.count() <= 0) return false;
+        std::this_thread::sleep_for(std::min(pause, left));
+    }
+    return true;
 }
 
 xrt_shim_status device_open(std::uint32_t index, xrt_shim_device **out, xrt_shim_error *error) {
@@ -243,10 +268,20 @@ xrt_shim_status run_start(xrt_shim_run *run, xrt_shim_error *error) {
 
 xrt_shim_status run_wait(xrt_shim_run *run, std::uint64_t timeout_ns, xrt_shim_error *error) {
     return guarded(error, [&] {
-        if (timeout_ns == 0 && under_way(run->run.state())) return XRT_SHIM_EXPIRED;
-        // wait2 tells a wait that expired from a command that timed out, which wait does not.
-        const std::cv_status status = run->run.wait2(limit(timeout_ns));
-        return status == std::cv_status::timeout ? XRT_SHIM_EXPIRED : XRT_SHIM_OK;
+        const auto done = [&] { return !under_way(run->run.state()); };
+        if (timeout_ns != XRT_SHIM_FOREVER && !looked_for(timeout_ns, done)) return XRT_SHIM_EXPIRED;
+        for (;;) {
+            try {
+                // wait2 throws what went wrong, which wait does not.
+                run->run.wait2(forever);
+                return XRT_SHIM_OK;
+            } catch (const xrt::run::command_error &) {
+                throw;
+            } catch (const std::runtime_error &) {
+                // A signal has ended the driver's wait: as above, XRT takes that for an answer.
+                if (done()) throw;
+            }
+        }
     });
 }
 
@@ -279,10 +314,18 @@ xrt_shim_status runlist_execute(xrt_shim_runlist *list, xrt_shim_error *error) {
 xrt_shim_status runlist_wait(xrt_shim_runlist *list, std::uint64_t timeout_ns, xrt_shim_error *error) {
     return guarded(error, [&] {
         try {
-            if (timeout_ns == 0) return finished(list->list, 0) ? XRT_SHIM_OK : XRT_SHIM_EXPIRED;
-            const std::cv_status status = list->list.wait(limit(timeout_ns));
-            return status == std::cv_status::timeout ? XRT_SHIM_EXPIRED : XRT_SHIM_OK;
+            if (timeout_ns == XRT_SHIM_FOREVER) {
+                list->list.wait(forever);
+                return XRT_SHIM_OK;
+            }
+            return looked_for(timeout_ns, [&] { return finished(list->list, 0); }) ? XRT_SHIM_OK : XRT_SHIM_EXPIRED;
         } catch (const xrt::runlist::command_error &e) {
+            if (under_way(e.get_command_state())) {
+                // A signal has ended the driver's wait, and XRT has dropped the list's outcome.
+                looked_for(XRT_SHIM_FOREVER, [&] { return idle(list->list, 0); });
+                return failed(error, XRT_SHIM_CAUSE_SYSTEM, EINTR, 0,
+                              "a signal interrupted the wait, and XRT does not tell any more how the commands ended");
+            }
             const auto failing = e.get_run().get_handle();
             const auto same = [&](const xrt::run &run) { return run.get_handle() == failing; };
             const auto found = std::find_if(list->runs.begin(), list->runs.end(), same);

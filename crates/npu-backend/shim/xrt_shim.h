@@ -119,7 +119,7 @@ typedef struct xrt_shim_api {
     xrt_shim_status (*run_set_u64)(xrt_shim_run *run, uint32_t argument, uint64_t value, xrt_shim_error *error);
     xrt_shim_status (*run_set_bo)(xrt_shim_run *run, uint32_t argument, xrt_shim_bo *bo, xrt_shim_error *error);
     xrt_shim_status (*run_start)(xrt_shim_run *run, xrt_shim_error *error);
-    /* Waits for a started command at most `timeout_ns`, rounded up to XRT's milliseconds; 0 only looks. */
+    /* Waits for a started command at most `timeout_ns`; 0 only looks. */
     xrt_shim_status (*run_wait)(xrt_shim_run *run, uint64_t timeout_ns, xrt_shim_error *error);
     void (*run_close)(xrt_shim_run *run);
 

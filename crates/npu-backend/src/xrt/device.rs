@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::diagnose;
-use super::failure::Cause;
-use super::handles::{Accelerator, Direction, Waited};
+use super::failure::{Cause, Failure};
+use super::handles::{Accelerator, Bo, Direction, Kind, Waited};
 use super::library::Shim;
 use super::memory::{Memory, Use};
 use super::plan::{Failed, Flight, Idle, Plan};
@@ -23,8 +23,6 @@ use crate::{
 
 /// How long a device that is dropped waits for what is in flight. The driver gives a hung launch up after two seconds.
 const LAST_WAIT: Duration = Duration::from_secs(10);
-/// The finest that XRT waits.
-const TICK: Duration = Duration::from_millis(1);
 
 /// A device reached through XRT.
 pub struct XrtDevice {
@@ -212,8 +210,6 @@ impl XrtDevice {
         let flight = &mut self.flights[at];
         while flight.ended < flight.submitted {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            // XRT rounds up to its ticks: what is shorter is a look.
-            let left = left.map(|left| if left < TICK { Duration::ZERO } else { left });
             let submission = &mut flight.plan.submissions[flight.ended];
             let first = submission.first;
             match submission.wait(left) {
@@ -221,6 +217,10 @@ impl XrtDevice {
                 Ok(Waited::Expired) => return Ok(Progress::Running),
                 Err(failure) if failure.is_loss() => return Err(failure.lost()),
                 Err(failure) => {
+                    // What is in flight when a device goes away ends as ABORT; only the next call says why.
+                    if let Some(lost) = gone(&self.device, &self.memory) {
+                        return Err(lost);
+                    }
                     let (state, index) = match failure.cause {
                         Cause::Command { state, index } => (state, first + index),
                         _ => (CommandState::Error, first),
@@ -402,6 +402,12 @@ impl Drop for XrtDevice {
         }
         self.idle.clear();
     }
+}
+
+/// Asks the driver for a page, to see whether there is a device.
+fn gone(device: &Accelerator, memory: &Memory) -> Option<Error> {
+    let asked = Bo::create(device, 1, Kind::Host, memory.group()?);
+    asked.err().filter(Failure::is_loss).map(|failure| failure.lost())
 }
 
 /// Geometry and limits, by the name that the driver gives (XDNA:src/driver/amdxdna/npu*_regs.c; MLIR-AIE:AIETargetModel.h).

@@ -51,11 +51,12 @@ pub(crate) const XDNA2: Fixture = Fixture {
 pub(crate) const XRT: Fixture = Fixture { arch: Arch::Aie2, open: xrt, wrap: stage::in_xclbin };
 
 fn xrt(trouble: Trouble) -> Box<dyn Device> {
+    // As slow as silicon, or slower: what is submitted meets what is in flight.
     stage::faults(&match trouble {
-        Trouble::None => String::new(),
-        Trouble::ErrorAt(launch) => format!("error-at={launch}"),
-        Trouble::HangAt(launch) => format!("hang-at={launch}"),
-        Trouble::VanishAt(launch) => format!("vanish-at={launch}"),
+        Trouble::None => "launch-us=20".to_owned(),
+        Trouble::ErrorAt(launch) => format!("launch-us=20 error-at={launch}"),
+        Trouble::HangAt(launch) => format!("launch-us=20 hang-at={launch}"),
+        Trouble::VanishAt(launch) => format!("launch-us=10000 vanish-at={launch}"),
     });
     Box::new(XrtDevice::open().unwrap())
 }
