@@ -53,8 +53,12 @@ mod shim {
         }
         match command.status() {
             Ok(status) if status.success() => {}
-            Ok(_) => panic!("the XRT shim cannot be built: the compiler's errors stand above; is this XRT 2.17 or newer?"),
-            Err(error) => panic!("the XRT shim cannot be built: {command:?}: {error}; install a C++ compiler"),
+            Ok(_) => panic!(
+                "the XRT shim cannot be built: the compiler's errors stand above; is this XRT 2.17 or newer?"
+            ),
+            Err(error) => {
+                panic!("the XRT shim cannot be built: {command:?}: {error}; install a C++ compiler")
+            }
         }
         // Beside the programs, where it is looked for when they have been copied elsewhere together.
         if let Some(profile) = out.ancestors().nth(3) {

@@ -49,7 +49,8 @@ fn made() -> Option<String> {
 #[test]
 fn the_committed_bindings_are_what_bindgen_makes() {
     let Some(made) = made() else {
-        writeln!(std::io::stderr(), "SKIPPED: no libclang: the XRT shim's bindings were not made again").unwrap();
+        writeln!(std::io::stderr(), "SKIPPED: no libclang: the XRT shim's bindings were not made again")
+            .unwrap();
         return;
     };
     if std::env::var_os("BLESS").is_some() {

@@ -48,8 +48,14 @@ pub(crate) fn redirect(path: &CStr) -> Option<CString> {
     if !text.starts_with("/sys/") && !text.starts_with("/dev/") {
         return None;
     }
-    let plain = if text.contains("//") { text.split('/').filter(|part| !part.is_empty()).fold(String::new(), |path, part| path + "/" + part) } else { text.to_owned() };
-    let ours = ROOTS.iter().any(|root| plain.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let plain = if text.contains("//") {
+        text.split('/').filter(|part| !part.is_empty()).fold(String::new(), |path, part| path + "/" + part)
+    } else {
+        text.to_owned()
+    };
+    let ours = ROOTS
+        .iter()
+        .any(|root| plain.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
     if !ours {
         return None;
     }
@@ -65,7 +71,11 @@ pub(crate) fn shown(path: &CStr) -> Option<CString> {
 /// Takes the node away, or the whole function.
 pub(crate) fn remove(node_only: bool) {
     let Some(folder) = folder() else { return };
-    let gone = if node_only { vec!["/dev/accel/accel0".to_owned()] } else { vec!["/dev/accel/accel0".to_owned(), format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}")] };
+    let gone = if node_only {
+        vec!["/dev/accel/accel0".to_owned()]
+    } else {
+        vec!["/dev/accel/accel0".to_owned(), format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}")]
+    };
     for path in gone {
         // It may have gone before.
         std::fs::remove_file(below(folder, &path)).ok();
@@ -100,7 +110,8 @@ fn make(folder: &Path, node: bool) -> io::Result<()> {
         std::fs::remove_dir_all(folder)?;
     }
     let create = |path: &str| std::fs::create_dir_all(below(folder, path));
-    for path in ["/sys/bus/pci/drivers/amdxdna", "/sys/bus/pci/devices", "/sys/module/amdxdna", "/dev/accel"] {
+    for path in ["/sys/bus/pci/drivers/amdxdna", "/sys/bus/pci/devices", "/sys/module/amdxdna", "/dev/accel"]
+    {
         create(path)?;
     }
     create(&format!("{FUNCTION}/accel/accel0"))?;
@@ -109,7 +120,8 @@ fn make(folder: &Path, node: bool) -> io::Result<()> {
     }
     std::fs::write(below(folder, &format!("{FUNCTION}/config")), config_space())?;
     std::fs::write(below(folder, "/sys/module/amdxdna/version"), "double\n")?;
-    for link in [format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}"), format!("/sys/bus/pci/devices/{ADDRESS}")] {
+    for link in [format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}"), format!("/sys/bus/pci/devices/{ADDRESS}")]
+    {
         symlink(below(folder, FUNCTION), below(folder, &link))?;
     }
     if node {
@@ -148,7 +160,13 @@ mod tests {
             let there = redirect(path).unwrap();
             assert!(Path::new(there.to_str().unwrap()).exists(), "{path:?} ▸ {there:?}");
         }
-        for path in [c"/sys/bus/pci/drivers/amdxdna2", c"/sys/bus/pci/drivers/xocl", c"/dev/accelerator", c"dev/accel", c"/"] {
+        for path in [
+            c"/sys/bus/pci/drivers/amdxdna2",
+            c"/sys/bus/pci/drivers/xocl",
+            c"/dev/accelerator",
+            c"dev/accel",
+            c"/",
+        ] {
             assert_eq!(redirect(path), None, "{path:?}");
         }
     }

@@ -212,8 +212,11 @@ mod tests {
     #[test]
     fn arguments_of_a_stream_are_those_that_it_walks() {
         use crate::kernel::{Channel, Drain, Segment};
-        let fill =
-            |argument, offset| Segment { channel: Channel::A(0), tap: Tap::linear(argument, offset, 64), replay: 1 };
+        let fill = |argument, offset| Segment {
+            channel: Channel::A(0),
+            tap: Tap::linear(argument, offset, 64),
+            replay: 1,
+        };
         let program = Program {
             columns: 4,
             rows: 4,

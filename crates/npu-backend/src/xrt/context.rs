@@ -76,7 +76,9 @@ fn no_context(failure: &Failure, held: usize) -> Error {
     match failure.cause {
         _ if failure.is_loss() => failure.lost(),
         Cause::System(_) if held > 0 => Error::NoContext { limit: held },
-        _ => failure.of_image("the driver gives no hardware context for it (other programs may hold them all)"),
+        _ => {
+            failure.of_image("the driver gives no hardware context for it (other programs may hold them all)")
+        }
     }
 }
 

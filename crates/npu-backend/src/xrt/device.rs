@@ -17,8 +17,8 @@ use super::memory::{Memory, Use};
 use super::plan::{Failed, Flight, Idle, Plan};
 use crate::device::{Counters, ids};
 use crate::{
-    Arch, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo, Error, KernelEntry,
-    KernelId, KernelImage, Launch, Progress, Result, Ticket,
+    Arch, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo, Error,
+    KernelEntry, KernelId, KernelImage, Launch, Progress, Result, Ticket,
 };
 
 /// How long a device that is dropped waits for what is in flight. The driver gives a hung launch up after two seconds.
@@ -175,15 +175,16 @@ impl XrtDevice {
             return Ok(plan);
         }
         let uses = self.check(batch)?;
-        let context =
-            self.contexts.get(&batch.context()).ok_or(Error::UnknownContext(batch.context()))?;
+        let context = self.contexts.get(&batch.context()).ok_or(Error::UnknownContext(batch.context()))?;
         Plan::make(batch, uses, context, &self.memory, self.info.launches_per_chain)
     }
 
     /// Makes a context anew that the driver has given up, once nothing of it is in flight.
     fn mend(&mut self, id: ContextId) -> Result<()> {
         let held = self.contexts.len();
-        let Some(context) = self.contexts.get_mut(&id).filter(|context| context.suspect) else { return Ok(()) };
+        let Some(context) = self.contexts.get_mut(&id).filter(|context| context.suspect) else {
+            return Ok(());
+        };
         if self.flights.iter().any(|flight| flight.plan.context == id) {
             return Ok(());
         }
@@ -234,7 +235,8 @@ impl XrtDevice {
             if failure.is_loss() {
                 return Err(failure.lost());
             }
-            let index = flight.plan.submissions.get(flight.submitted).map_or(0, |submission| submission.first);
+            let index =
+                flight.plan.submissions.get(flight.submitted).map_or(0, |submission| submission.first);
             let why = format!("the driver did not take it: {}", failure.why);
             flight.failed.get_or_insert(Failed { index, state: CommandState::Abort, why });
             if let Some(context) = self.contexts.get_mut(&flight.plan.context) {

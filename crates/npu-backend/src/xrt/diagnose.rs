@@ -52,7 +52,9 @@ fn first_node() -> Option<PathBuf> {
     let entries = fs::read_dir(NODES).ok()?;
     let mut nodes: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     nodes.sort();
-    nodes.into_iter().find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("accel")))
+    nodes
+        .into_iter()
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("accel")))
 }
 
 /// Whether the kernel shows a device that an NPU could be behind.
@@ -97,7 +99,9 @@ pub(super) fn explain(failure: &Failure, machine: &Machine) -> Error {
             )
         } else {
             unavailable(
-                format!("the kernel has no NPU: there is no node {NODES}/accel0 and no driver amdxdna ({said})"),
+                format!(
+                    "the kernel has no NPU: there is no node {NODES}/accel0 and no driver amdxdna ({said})"
+                ),
                 "load the driver (`sudo modprobe amdxdna`; Linux 6.14 or newer has it), and check that the processor has an NPU and \
                  that the BIOS enables it",
             )
@@ -109,8 +113,9 @@ pub(super) fn explain(failure: &Failure, machine: &Machine) -> Error {
             "install it (Debian and Ubuntu: libxrt-npu2; AMD's own packages: xrt_plugin-amdxdna), of the same version as XRT",
         );
     }
-    if errno == errno::EAGAIN || machine.memlock_bytes.is_some_and(|limit| limit < HEAP_BYTES) {
-        let limit = machine.memlock_bytes.map_or_else(|| "its limit".to_owned(), |bytes| format!("{bytes} bytes"));
+    if errno == errno::EAGAIN {
+        let limit =
+            machine.memlock_bytes.map_or_else(|| "its limit".to_owned(), |bytes| format!("{bytes} bytes"));
         return unavailable(
             format!(
                 "the device's heap of {HEAP_BYTES} bytes cannot be locked in memory; the memlock limit is {limit} ({said})"
@@ -142,7 +147,8 @@ mod tests {
     #[test]
     fn each_cause_has_its_words() {
         let system = |errno| Failure::new(Cause::System(errno), "what XRT says");
-        let (none, low) = (Machine { node: None, ..healthy() }, Machine { memlock_bytes: Some(8 << 20), ..healthy() });
+        let (none, low) =
+            (Machine { node: None, ..healthy() }, Machine { memlock_bytes: Some(8 << 20), ..healthy() });
         let bare = Machine { node: None, driver: false, ..healthy() };
         let shut = Machine {
             node: Some(("/dev/accel/accel3".into(), Some(ErrorKind::PermissionDenied))),
@@ -156,7 +162,9 @@ mod tests {
             (system(22), bare, "no node /dev/accel/accel0 and no driver", "modprobe"),
             (system(22), plugin, "no plugin for NPUs: libxrt_driver", "libxrt-npu2"),
             (system(11), healthy(), "cannot be locked", "ulimit -l"),
-            (system(22), low, "memlock limit is 8388608", "ulimit -l"),
+            (system(11), low.clone(), "memlock limit is 8388608", "ulimit -l"),
+            // Who may lock freely has a low limit, too.
+            (system(22), low, "does not open", "xrt-smi"),
             (system(22), healthy(), "does not open /dev/accel/accel0: what XRT says", "xrt-smi"),
             (system(5), healthy(), "what XRT says", "dmesg"),
         ] {
@@ -171,7 +179,9 @@ mod tests {
 
     #[test]
     fn limits_are_read_as_the_kernel_writes_them() {
-        let of = |limit: &str| memlock(&format!("Max processes  1 2 p\nMax locked memory         {limit}  3 bytes\n"));
+        let of = |limit: &str| {
+            memlock(&format!("Max processes  1 2 p\nMax locked memory         {limit}  3 bytes\n"))
+        };
         assert_eq!((of("8388608"), of("unlimited"), memlock("")), (Some(8 << 20), None, None));
     }
 }

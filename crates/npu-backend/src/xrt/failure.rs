@@ -36,7 +36,8 @@ pub(super) mod errno {
 }
 
 /// What to do about a memory lock limit.
-pub(super) const RAISE_MEMLOCK: &str = "raise it with `ulimit -l unlimited` or in /etc/security/limits.conf (Docker: `--ulimit memlock=-1`)";
+pub(super) const RAISE_MEMLOCK: &str =
+    "raise it with `ulimit -l unlimited` or in /etc/security/limits.conf (Docker: `--ulimit memlock=-1`)";
 
 impl Failure {
     pub(super) fn new(cause: Cause, why: impl Into<String>) -> Self {

@@ -93,7 +93,9 @@ impl LoadError {
                 "install AMD's XRT with its NPU plugin (Debian and Ubuntu: libxrt2 and libxrt-npu2), or let the loader find \
                  it (`source /opt/xilinx/xrt/setup.sh`)"
             }
-            Self::OldRuntime { .. } => "update XRT, or build the shim again with the headers of the installed one",
+            Self::OldRuntime { .. } => {
+                "update XRT, or build the shim again with the headers of the installed one"
+            }
             Self::NotAShim { .. } => "build it again, or let NPU_XRT_SHIM name the right file",
             Self::Version { .. } => "build the shim again, from the sources of this program",
         }
@@ -110,7 +112,8 @@ impl Shim {
         if let Some(&shim) = OPEN.get() {
             return Ok(shim);
         }
-        let shim = Self::first_of(&candidates(env::var_os(SHIM_VARIABLE), env::current_exe().ok().as_deref()))?;
+        let shim =
+            Self::first_of(&candidates(env::var_os(SHIM_VARIABLE), env::current_exe().ok().as_deref()))?;
         Ok(*OPEN.get_or_init(|| shim))
     }
 
@@ -242,7 +245,10 @@ mod tests {
     #[test]
     fn another_library_is_no_shim() {
         let error = Shim::open_file(Path::new("libc.so.6")).unwrap_err();
-        assert!(matches!(&error, LoadError::NotAShim { why, .. } if why.contains("xrt_shim_get_api")), "{error}");
+        assert!(
+            matches!(&error, LoadError::NotAShim { why, .. } if why.contains("xrt_shim_get_api")),
+            "{error}"
+        );
     }
 
     #[test]

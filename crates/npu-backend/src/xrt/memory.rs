@@ -61,7 +61,11 @@ impl Object {
 
     /// Makes one side of a range equal the other. Before there is a device's side, that is nothing to do: all is given to it
     /// when it is made.
-    pub(super) fn sync(&self, direction: Direction, range: &Range<usize>) -> std::result::Result<(), Failure> {
+    pub(super) fn sync(
+        &self,
+        direction: Direction,
+        range: &Range<usize>,
+    ) -> std::result::Result<(), Failure> {
         match &self.place {
             Place::Waiting(_) => Ok(()),
             Place::Device(bo) => bo.sync(direction, range.start, range.len()),
@@ -73,7 +77,8 @@ impl Object {
         let Place::Waiting(bytes) = &self.place else { return Ok(()) };
         let mut bo = create(device, self.len_bytes, group)?;
         bo.host_mut().copy_from_slice(bytes);
-        bo.sync(Direction::ToDevice, 0, self.len_bytes).map_err(|failure| failure.of_alloc(self.len_bytes))?;
+        bo.sync(Direction::ToDevice, 0, self.len_bytes)
+            .map_err(|failure| failure.of_alloc(self.len_bytes))?;
         self.place = Place::Device(bo);
         Ok(())
     }
@@ -106,7 +111,12 @@ impl Memory {
         Ok(())
     }
 
-    pub(super) fn alloc(&mut self, device: &Accelerator, len_bytes: usize, role: BufferRole) -> Result<Buffer> {
+    pub(super) fn alloc(
+        &mut self,
+        device: &Accelerator,
+        len_bytes: usize,
+        role: BufferRole,
+    ) -> Result<Buffer> {
         /// No machine maps more, and XRT rounds lengths up without looking whether they overflow.
         const MOST_BYTES: usize = 1 << 46;
         let refuse = |why: &str| Err(Error::Alloc { len_bytes, why: why.into() });

@@ -26,6 +26,8 @@ fn repository() -> PathBuf {
 /// Everything that a program needs to run on XRT over the double.
 pub(crate) struct Stage {
     pub(crate) shim: PathBuf,
+    /// `usr` of the sandbox.
+    pub(crate) prefix: PathBuf,
     double: PathBuf,
     folder: tempfile::TempDir,
 }
@@ -47,7 +49,12 @@ impl Stage {
         let said = String::from_utf8(output.stdout).unwrap();
         let prefix = PathBuf::from(said.trim().split(" ready in ").nth(1).unwrap());
         let folder = tempfile::tempdir().unwrap();
-        Some(Self { shim: shim(&prefix, folder.path()), double: double(), folder })
+        Some(Self {
+            shim: shim(&prefix, folder.path()),
+            prefix: prefix.join("usr"),
+            double: double(),
+            folder,
+        })
     }
 
     /// A command that runs `program` under the sandbox's linker, over the double, with the double's `options`.
@@ -59,7 +66,11 @@ impl Stage {
         if driver_sync {
             command.arg("--driver-sync");
         }
-        command.arg(program).env("NPU_XRT_SHIM", &self.shim).env(CONTROL, control).env(FOLDER, self.folder.path());
+        command
+            .arg(program)
+            .env("NPU_XRT_SHIM", &self.shim)
+            .env(CONTROL, control)
+            .env(FOLDER, self.folder.path());
         command
     }
 
@@ -114,11 +125,21 @@ pub(crate) fn faults(faults: &str) {
 /// Inside: the image with its configuration in an xclbin, as hardware wants it.
 pub(crate) fn in_xclbin(image: KernelImage) -> KernelImage {
     let folder = PathBuf::from(env::var_os(FOLDER).expect("played by a test outside"));
-    let name: String = image.configuration.iter().take(40).filter(|b| b.is_ascii_alphanumeric()).map(|b| char::from(*b)).collect();
+    let name: String = image
+        .configuration
+        .iter()
+        .take(40)
+        .filter(|b| b.is_ascii_alphanumeric())
+        .map(|b| char::from(*b))
+        .collect();
     let (plain, xclbin) = (folder.join(&name), folder.join(format!("{name}.xclbin")));
     if !xclbin.exists() {
         fs::write(&plain, &image.configuration).unwrap();
-        let made = Command::new(repository().join("tests/xrt-sandbox/xclbin")).arg(&plain).arg(&xclbin).output().unwrap();
+        let made = Command::new(repository().join("tests/xrt-sandbox/xclbin"))
+            .arg(&plain)
+            .arg(&xclbin)
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{}", told(&made));
     }
     KernelImage { configuration: fs::read(xclbin).unwrap(), ..image }

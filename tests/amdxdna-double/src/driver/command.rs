@@ -65,7 +65,9 @@ impl Command {
                 }
                 Ok(Self::Chain(handles.take(number).map(|handle| handle[0]).collect()))
             }
-            _ => Err(format!("opcode {opcode}: the double knows START_CU and CMD_CHAIN, of the xclbin's flow")),
+            _ => {
+                Err(format!("opcode {opcode}: the double knows START_CU and CMD_CHAIN, of the xclbin's flow"))
+            }
         }
     }
 }

@@ -8,7 +8,9 @@ use super::objects::Object;
 use super::syncobj::SyncobjId;
 use super::worker::{self, Job};
 use super::{DRIVER, Node, State};
-use crate::abi::{self, ConfigCu, ConfigHwctx, CreateHwctx, CuConfig, DestroyHwctx, ExecCmd, QosInfo, WaitCmd};
+use crate::abi::{
+    self, ConfigCu, ConfigHwctx, CreateHwctx, CuConfig, DestroyHwctx, ExecCmd, QosInfo, WaitCmd,
+};
 use crate::errno::{Answer, EINVAL, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, ETIME, Errno};
 use crate::user;
 
@@ -75,8 +77,13 @@ impl State {
     /// The program closes its descriptor: what is queued ends as ABORT; what runs is finished by the worker.
     pub(super) fn drop_contexts_of(&mut self, fd: c_int) {
         self.abort_queued(|job| job.fd == fd);
-        let mine: Vec<u32> =
-            self.contexts.all.iter().filter(|(_, context)| context.fd == fd).map(|(handle, _)| *handle).collect();
+        let mine: Vec<u32> = self
+            .contexts
+            .all
+            .iter()
+            .filter(|(_, context)| context.fd == fd)
+            .map(|(handle, _)| *handle)
+            .collect();
         mine.into_iter().for_each(|handle| self.drop_context(handle));
     }
 }
@@ -137,7 +144,12 @@ impl Node {
         let mut state = self.state()?;
         state.context(self.fd, argument.handle)?;
         // As the driver: what was submitted comes to its end first.
-        while state.contexts.all.get(&argument.handle).is_some_and(|context| context.ended < context.submitted) {
+        while state
+            .contexts
+            .all
+            .get(&argument.handle)
+            .is_some_and(|context| context.ended < context.submitted)
+        {
             state = DRIVER.wait(state);
         }
         state.drop_context(argument.handle);
@@ -241,7 +253,8 @@ impl Node {
                 return Ok(());
             }
             let begun = std::time::Instant::now();
-            state = DRIVER.changed.wait_timeout(state, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            state =
+                DRIVER.changed.wait_timeout(state, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
             left = left.checked_sub(begun.elapsed()).ok_or(ETIME)?;
         }
     }

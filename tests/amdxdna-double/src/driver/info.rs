@@ -2,8 +2,8 @@
 
 use super::{Node, State};
 use crate::abi::{
-    self, BoUsage, GetArray, HwctxEntry, Info, OneByte, QueryAieMetadata, QueryAieVersion, QueryClock, QueryClocks,
-    QueryFirmware, QueryTile, ResourceInfo,
+    self, BoUsage, GetArray, HwctxEntry, Info, OneByte, QueryAieMetadata, QueryAieVersion, QueryClock,
+    QueryClocks, QueryFirmware, QueryTile, ResourceInfo,
 };
 use crate::errno::{Answer, EINVAL, EOPNOTSUPP};
 use crate::user::{self, Plain};
@@ -14,9 +14,30 @@ const METADATA: QueryAieMetadata = QueryAieMetadata {
     cols: 5,
     rows: 6,
     version: QueryAieVersion { major: 1, minor: 1 },
-    tile_core: QueryTile { row_count: 4, row_start: 2, dma_channel_count: 2, lock_count: 16, event_reg_count: 4, pad: [0; 3] },
-    tile_mem: QueryTile { row_count: 1, row_start: 1, dma_channel_count: 6, lock_count: 64, event_reg_count: 5, pad: [0; 3] },
-    tile_shim: QueryTile { row_count: 1, row_start: 0, dma_channel_count: 2, lock_count: 16, event_reg_count: 4, pad: [0; 3] },
+    tile_core: QueryTile {
+        row_count: 4,
+        row_start: 2,
+        dma_channel_count: 2,
+        lock_count: 16,
+        event_reg_count: 4,
+        pad: [0; 3],
+    },
+    tile_mem: QueryTile {
+        row_count: 1,
+        row_start: 1,
+        dma_channel_count: 6,
+        lock_count: 64,
+        event_reg_count: 5,
+        pad: [0; 3],
+    },
+    tile_shim: QueryTile {
+        row_count: 1,
+        row_start: 0,
+        dma_channel_count: 2,
+        lock_count: 16,
+        event_reg_count: 4,
+        pad: [0; 3],
+    },
 };
 /// The firmware that Linux distributions carry for it.
 const FIRMWARE: QueryFirmware = QueryFirmware { major: 1, minor: 5, patch: 5, build: 391 };
@@ -53,8 +74,10 @@ impl Node {
             abi::get::AIE_VERSION => give(argument, METADATA.version),
             abi::get::CLOCKS => {
                 let (controller, array) = CLOCKS;
-                let clocks =
-                    QueryClocks { mp_npu_clock: clock("MP-NPU Clock", controller), h_clock: clock("H Clock", array) };
+                let clocks = QueryClocks {
+                    mp_npu_clock: clock("MP-NPU Clock", controller),
+                    h_clock: clock("H Clock", array),
+                };
                 give(argument, clocks)
             }
             abi::get::FIRMWARE => give(argument, FIRMWARE),

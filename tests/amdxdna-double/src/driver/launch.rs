@@ -67,7 +67,10 @@ impl Launch {
         let len = self.words.saturating_mul(4);
         let end = offset.saturating_add(len);
         let bytes = memory.device().get(*offset..end).ok_or("its instructions leave their memory")?;
-        Ok(bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
+        Ok(bytes
+            .chunks_exact(4)
+            .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+            .collect())
     }
 }
 
@@ -124,10 +127,8 @@ impl Engine {
             // That this is an error is assumed, as in the emulator: no source says.
             return Err(BareFault::Broken(format!("opcode {} is not known", launch.opcode)));
         }
-        let program = launch
-            .words()
-            .and_then(|words| self.program(configuration, words))
-            .map_err(BareFault::Broken)?;
+        let program =
+            launch.words().and_then(|words| self.program(configuration, words)).map_err(BareFault::Broken)?;
         let Some(arguments) = arguments(launch, program.arguments())? else {
             // A buffer that was never set: seen on silicon to end as COMPLETED, with nothing written.
             return Ok(());
@@ -135,14 +136,17 @@ impl Engine {
         if fault == Some(Fault::Nothing) {
             return Ok(());
         }
-        let bytes: Vec<&[u8]> =
-            arguments.iter().map(|place| place.as_ref().map_or(&[][..], |(memory, at)| &memory.device()[*at..])).collect();
+        let bytes: Vec<&[u8]> = arguments
+            .iter()
+            .map(|place| place.as_ref().map_or(&[][..], |(memory, at)| &memory.device()[*at..]))
+            .collect();
         for mut write in self.array.run(&program, &bytes)? {
             if fault == Some(Fault::Zeros) {
                 write.bytes.fill(0);
             }
             let place = arguments.get(write.tap.argument as usize).and_then(Option::as_ref);
-            let written = place.is_some_and(|(memory, at)| write.tap.scatter(&write.bytes, &mut memory.device_mut()[*at..]));
+            let written = place
+                .is_some_and(|(memory, at)| write.tap.scatter(&write.bytes, &mut memory.device_mut()[*at..]));
             if !written {
                 return Err(BareFault::Broken(format!("a DMA leaves argument {}", write.tap.argument)));
             }

@@ -92,7 +92,8 @@ impl Node {
     pub(crate) fn open() -> Answer<c_int> {
         let settings = Settings::read().map_err(|why| {
             use std::io::Write;
-            writeln!(std::io::stderr(), "amdxdna-double: {why}; its words are listed in src/settings.rs").ok();
+            writeln!(std::io::stderr(), "amdxdna-double: {why}; its words are listed in src/settings.rs")
+                .ok();
             EINVAL
         })?;
         if settings.no_node {

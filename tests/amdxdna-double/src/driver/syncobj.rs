@@ -114,7 +114,9 @@ impl Node {
 
     pub(crate) fn signal_timeline(&self, argument: &TimelineArray) -> Answer {
         let mut state = self.state()?;
-        for (id, point) in points(&mut state, self.fd, argument.handles, argument.points, argument.count_handles)? {
+        for (id, point) in
+            points(&mut state, self.fd, argument.handles, argument.points, argument.count_handles)?
+        {
             state.syncobjs.signal(id, point);
         }
         drop(state);
@@ -134,11 +136,8 @@ impl Node {
                 return Ok(());
             }
             let left = until(argument.timeout_nsec).ok_or(ETIME)?;
-            state = DRIVER
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .0;
+            state =
+                DRIVER.changed.wait_timeout(state, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
     }
 }

@@ -89,7 +89,10 @@ impl State {
                 };
                 let first = first.as_ref().and_then(|first| first.first()).map(|first| first.host_mut());
                 command::fail(job.command.host_mut(), first, failure.index, failure.state);
-                log(&format!("command {} of context {}: launch {} ended as {:?}: {}", job.number, job.context, failure.index, failure.state, failure.why));
+                log(&format!(
+                    "command {} of context {}: launch {} ended as {:?}: {}",
+                    job.number, job.context, failure.index, failure.state, failure.why
+                ));
             }
         }
         if let Some(context) = self.contexts.all.get_mut(&job.context) {
@@ -148,7 +151,10 @@ fn work() {
 }
 
 /// Runs the launches of a command.
-fn run(mut state: MutexGuard<'static, State>, job: &Job) -> (MutexGuard<'static, State>, Result<(), Failure>) {
+fn run(
+    mut state: MutexGuard<'static, State>,
+    job: &Job,
+) -> (MutexGuard<'static, State>, Result<(), Failure>) {
     let starts = match state.starts(job) {
         Ok(starts) => starts,
         Err(why) => return (state, Err(Failure::new(0, CommandState::Error, why))),
@@ -163,9 +169,10 @@ fn run(mut state: MutexGuard<'static, State>, job: &Job) -> (MutexGuard<'static,
                 state = recover(state);
                 Failure { reset: true, ..Failure::new(index, CommandState::Timeout, why) }
             }
-            Ended::Reset => {
-                Failure { reset: true, ..Failure::new(index, CommandState::Abort, "the firmware started anew") }
-            }
+            Ended::Reset => Failure {
+                reset: true,
+                ..Failure::new(index, CommandState::Abort, "the firmware started anew")
+            },
             Ended::Gone => {
                 state.vanish();
                 Failure { reset: true, ..Failure::new(index, CommandState::Abort, "the device went away") }
@@ -197,8 +204,12 @@ fn run_launch(
         Some(Fault::Vanish) => Ended::Gone,
         _ if !state.settings.computes => Ended::As(End::Completed),
         _ => {
-            let configuration =
-                state.contexts.all.get(&job.context).and_then(|context| context.units.get(start.unit)).cloned();
+            let configuration = state
+                .contexts
+                .all
+                .get(&job.context)
+                .and_then(|context| context.units.get(start.unit))
+                .cloned();
             let launch = state.clients.get(&job.fd).map(|client| Launch::new(&start.registers, client));
             let exact = state.settings.exact;
             // The array works for long; programs go on meanwhile.

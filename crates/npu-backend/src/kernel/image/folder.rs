@@ -246,7 +246,9 @@ arguments = [{ role = "weight", bytes = 64 }, { role = "output", bytes = 128 }]
         let overlay = folder.overlay("encoder").unwrap();
         assert_eq!((overlay.configuration, overlay.entries.len()), (b"xclbin2\0".to_vec(), 0));
         assert_eq!(folder.instructions("encoder", "abc").unwrap(), [1, 2]);
-        for (image, key, reason) in [("encoder", "0_3.abc", "no launch of key"), ("seed", "abc", "no image seed")] {
+        for (image, key, reason) in
+            [("encoder", "0_3.abc", "no launch of key"), ("seed", "abc", "no image seed")]
+        {
             let error = folder.instructions(image, key).unwrap_err().to_string();
             assert!(error.contains(reason), "`{error}` lacks `{reason}`");
         }

@@ -204,7 +204,10 @@ fn an_image_that_is_connected_to_other_banks_is_refused() {
     let mut device = XrtDevice::open_through(fake::shim(Script { banks, ..Script::default() })).unwrap();
     let before = seen().live;
     let error = device.load(&image()).unwrap_err();
-    assert!(matches!(&error, Error::Image { why } if why.contains("argument 5") && why.contains("bank")), "{error}");
+    assert!(
+        matches!(&error, Error::Image { why } if why.contains("argument 5") && why.contains("bank")),
+        "{error}"
+    );
     assert_eq!(seen().live, before, "a refused image leaves nothing behind");
 }
 
@@ -234,7 +237,9 @@ fn a_processor_of_another_kind_is_named() {
 fn memory_that_cannot_be_had_is_an_alloc_error() {
     let (mut device, _) = ready(Script::default());
     for len_bytes in [(1 << 30) + 1, 1 << 50, usize::MAX] {
-        assert!(matches!(device.alloc(len_bytes, Input), Err(Error::Alloc { len_bytes: told, .. }) if told == len_bytes));
+        assert!(
+            matches!(device.alloc(len_bytes, Input), Err(Error::Alloc { len_bytes: told, .. }) if told == len_bytes)
+        );
     }
     let open = Script { open: Some(13), ..Script::default() };
     let error = XrtDevice::open_through(fake::shim(open)).err().unwrap().to_string();

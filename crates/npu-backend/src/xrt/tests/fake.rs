@@ -186,7 +186,11 @@ fn waited(timeout_ns: u64, end: i32, index: usize, error: *mut xrt_shim_error) -
     fail(error, XRT_SHIM_CAUSE_COMMAND, end, u32::try_from(index).unwrap())
 }
 
-unsafe extern "C" fn device_open(_: u32, out: *mut *mut xrt_shim_device, error: *mut xrt_shim_error) -> xrt_shim_status {
+unsafe extern "C" fn device_open(
+    _: u32,
+    out: *mut *mut xrt_shim_device,
+    error: *mut xrt_shim_error,
+) -> xrt_shim_status {
     match SCRIPT.with_borrow(|script| script.open) {
         Some(errno) => fail(error, XRT_SHIM_CAUSE_SYSTEM, errno, 0),
         None => give(out, ()),
@@ -280,15 +284,23 @@ unsafe extern "C" fn bo_create(
     error: *mut xrt_shim_error,
 ) -> xrt_shim_status {
     // Instructions in bank 1 on the heap, data in bank 0; what is neither is a mistake of the caller.
-    let right = [(XRT_SHIM_MEMORY_CACHEABLE, 1), (XRT_SHIM_MEMORY_HOST, 0)].contains(&(memory, group & 0xFFFF));
+    let right =
+        [(XRT_SHIM_MEMORY_CACHEABLE, 1), (XRT_SHIM_MEMORY_HOST, 0)].contains(&(memory, group & 0xFFFF));
     if !right || len > 1 << 30 {
         return fail(error, XRT_SHIM_CAUSE_SYSTEM, if right { 12 } else { 22 }, 0);
     }
     // Rubbish on both sides: nobody promises zeros.
-    give(out, Rc::new(Memory { host: UnsafeCell::new(vec![0xEE; len]), device: RefCell::new(vec![0xDD; len]) }))
+    give(
+        out,
+        Rc::new(Memory { host: UnsafeCell::new(vec![0xEE; len]), device: RefCell::new(vec![0xDD; len]) }),
+    )
 }
 
-unsafe extern "C" fn bo_map(bo: *mut xrt_shim_bo, out: *mut *mut c_void, _: *mut xrt_shim_error) -> xrt_shim_status {
+unsafe extern "C" fn bo_map(
+    bo: *mut xrt_shim_bo,
+    out: *mut *mut c_void,
+    _: *mut xrt_shim_error,
+) -> xrt_shim_status {
     let memory: &mut Rc<Memory> = at(bo);
     // SAFETY: the vector is never resized, so its memory stays; the caller gives a pointer to a local.
     unsafe { *out = (*memory.host.get()).as_mut_ptr().cast::<c_void>() };
@@ -329,11 +341,21 @@ fn set(run: *mut xrt_shim_run, argument: u32, value: u64) -> xrt_shim_status {
     XRT_SHIM_OK
 }
 
-unsafe extern "C" fn run_set_u32(run: *mut xrt_shim_run, argument: u32, value: u32, _: *mut xrt_shim_error) -> u32 {
+unsafe extern "C" fn run_set_u32(
+    run: *mut xrt_shim_run,
+    argument: u32,
+    value: u32,
+    _: *mut xrt_shim_error,
+) -> u32 {
     set(run, argument, value.into())
 }
 
-unsafe extern "C" fn run_set_u64(run: *mut xrt_shim_run, argument: u32, value: u64, _: *mut xrt_shim_error) -> u32 {
+unsafe extern "C" fn run_set_u64(
+    run: *mut xrt_shim_run,
+    argument: u32,
+    value: u64,
+    _: *mut xrt_shim_error,
+) -> u32 {
     set(run, argument, value)
 }
 
@@ -356,7 +378,11 @@ unsafe extern "C" fn run_start(run: *mut xrt_shim_run, error: *mut xrt_shim_erro
     XRT_SHIM_OK
 }
 
-unsafe extern "C" fn run_wait(run: *mut xrt_shim_run, timeout_ns: u64, error: *mut xrt_shim_error) -> xrt_shim_status {
+unsafe extern "C" fn run_wait(
+    run: *mut xrt_shim_run,
+    timeout_ns: u64,
+    error: *mut xrt_shim_error,
+) -> xrt_shim_status {
     waited(timeout_ns, at::<Rc<Command>, _>(run).state.get(), 0, error)
 }
 
@@ -377,7 +403,10 @@ unsafe extern "C" fn runlist_add(
     XRT_SHIM_OK
 }
 
-unsafe extern "C" fn runlist_execute(list: *mut xrt_shim_runlist, error: *mut xrt_shim_error) -> xrt_shim_status {
+unsafe extern "C" fn runlist_execute(
+    list: *mut xrt_shim_runlist,
+    error: *mut xrt_shim_error,
+) -> xrt_shim_status {
     let list: &mut List = at(list);
     if !admitted(error, list.commands.len() as u64) {
         return XRT_SHIM_FAILED;
