@@ -50,7 +50,7 @@ unsafe fn open_node(path: *const c_char) -> Option<c_int> {
     }
     // SAFETY: as the caller says.
     let path = unsafe { CStr::from_ptr(path) };
-    (path == sysfs::NODE).then(|| Node::open().map_or_else(|errno| failed(errno, -1), |fd| fd))
+    (path == sysfs::NODE).then(|| Node::open().unwrap_or_else(|errno| failed(errno, -1)))
 }
 
 #[unsafe(no_mangle)]

@@ -19,6 +19,7 @@
 //! | `bo-fails=N` | creation N of an object that the program maps (the heap is 0): ENOMEM |
 //! | `memlock=BYTES`, `memlock=rlimit` | mappings in all may lock so much, whatever privileges there are; else no limit |
 //! | `tdr-ms=N` | time until recovery, instead of the driver's 2000 ms |
+//! | `launch-us=N` | a launch takes so long at least; hardware takes some 150 µs |
 //! | `two-copies` | host and device see each their own copy; needs XRT's `Debug.force_driver_sync` |
 //! | `compute=off` | launches complete at once and write nothing, to measure the way there and back |
 //! | `arithmetic=exact` | with the device's rounding, as the emulator's `Arithmetic::Exact` |
@@ -47,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) bo_fails: Option<u64>,
     pub(crate) memlock_bytes: Option<u64>,
     pub(crate) recovery: Duration,
+    pub(crate) launch: Duration,
     pub(crate) two_copies: bool,
     pub(crate) computes: bool,
     pub(crate) exact: bool,
@@ -63,6 +65,7 @@ impl Default for Settings {
             memlock_bytes: None,
             // XDNA:drivers/accel/amdxdna/aie2_ctx.c, tdr_timeout_ms.
             recovery: Duration::from_millis(2000),
+            launch: Duration::ZERO,
             two_copies: false,
             computes: true,
             exact: false,
@@ -121,20 +124,21 @@ impl Settings {
     }
 
     fn number(&mut self, name: &str, number: u64) -> Option<()> {
-        let fault = match name {
-            "error-at" => Fault::Error,
-            "hang-at" => Fault::Hang,
-            "reset-at" => Fault::Reset,
-            "vanish-at" => Fault::Vanish,
-            "zeros-at" => Fault::Zeros,
-            "nothing-at" => Fault::Nothing,
-            "context-fails" => return Some(self.context_fails = Some(number)),
-            "bo-fails" => return Some(self.bo_fails = Some(number)),
-            "memlock" => return Some(self.memlock_bytes = Some(number)),
-            "tdr-ms" => return Some(self.recovery = Duration::from_millis(number)),
+        let mut at = |fault| self.faults.push((number, fault));
+        match name {
+            "error-at" => at(Fault::Error),
+            "hang-at" => at(Fault::Hang),
+            "reset-at" => at(Fault::Reset),
+            "vanish-at" => at(Fault::Vanish),
+            "zeros-at" => at(Fault::Zeros),
+            "nothing-at" => at(Fault::Nothing),
+            "context-fails" => self.context_fails = Some(number),
+            "bo-fails" => self.bo_fails = Some(number),
+            "memlock" => self.memlock_bytes = Some(number),
+            "launch-us" => self.launch = Duration::from_micros(number),
+            "tdr-ms" => self.recovery = Duration::from_millis(number),
             _ => return None,
-        };
-        self.faults.push((number, fault));
+        }
         Some(())
     }
 

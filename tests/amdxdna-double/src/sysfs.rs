@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 /// The node.
 pub(crate) const NODE: &CStr = c"/dev/accel/accel0";
+const NODE_PATH: &str = "/dev/accel/accel0";
 
 /// Domain, bus, device and function of the double, as on many laptops with Phoenix.
 const ADDRESS: &str = "0000:c5:00.1";
@@ -68,17 +69,23 @@ pub(crate) fn shown(path: &CStr) -> Option<CString> {
     CString::new(path.to_str().ok()?.strip_prefix(root)?).ok()
 }
 
-/// Takes the node away, or the whole function.
-pub(crate) fn remove(node_only: bool) {
+/// Takes the function and its node away.
+pub(crate) fn remove() {
     let Some(folder) = folder() else { return };
-    let gone = if node_only {
-        vec!["/dev/accel/accel0".to_owned()]
-    } else {
-        vec!["/dev/accel/accel0".to_owned(), format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}")]
-    };
-    for path in gone {
+    for path in [NODE_PATH.to_owned(), format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}")] {
         // It may have gone before.
         std::fs::remove_file(below(folder, &path)).ok();
+    }
+}
+
+/// Puts back what `remove` took.
+pub(crate) fn restore() {
+    let Some(folder) = folder() else { return };
+    let link = below(folder, &format!("/sys/bus/pci/drivers/amdxdna/{ADDRESS}"));
+    if !link.exists() {
+        // Without them XRT finds no device, which is what the test will say.
+        symlink(below(folder, FUNCTION), link).ok();
+        std::fs::write(below(folder, NODE_PATH), "").ok();
     }
 }
 
@@ -125,7 +132,7 @@ fn make(folder: &Path, node: bool) -> io::Result<()> {
         symlink(below(folder, FUNCTION), below(folder, &link))?;
     }
     if node {
-        std::fs::write(below(folder, "/dev/accel/accel0"), "")?;
+        std::fs::write(below(folder, NODE_PATH), "")?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod built;
 mod engine;
 mod images;
 mod modelled;
+mod pool;
 pub mod strategies;
 mod weights;
 

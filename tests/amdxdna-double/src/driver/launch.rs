@@ -74,10 +74,13 @@ impl Launch {
     }
 }
 
+/// An array configuration, and the words of a stream.
+type ProgramKey = (Arc<[u8]>, Vec<u32>);
+
 /// The array with the streams that it has decoded.
 pub(super) struct Engine {
     array: BareArray,
-    programs: HashMap<(Arc<[u8]>, Vec<u32>), Arc<BareProgram>>,
+    programs: HashMap<ProgramKey, Arc<BareProgram>>,
 }
 
 /// Streams kept decoded; a model has some dozens.
@@ -189,7 +192,8 @@ mod tests {
         for (place, word) in memory.host_mut().chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }
-        let client = Client { heap: Some(Heap::new(memory)), ..Client::default() };
+        let mut client = Client::default();
+        client.heap = Some(Heap::new(memory));
         let base = 0x400_0000;
         let mut registers = vec![3, 0, base, 0, u32::try_from(words.len()).unwrap()];
         (1..=u32::try_from(buffers).unwrap()).for_each(|buffer| registers.extend([base + 4096 * buffer, 0]));

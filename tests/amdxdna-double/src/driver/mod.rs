@@ -109,6 +109,7 @@ impl Node {
             state.settings = settings;
             (state.objects_made, state.launches) = (0, 0);
             state.contexts.start_counting();
+            sysfs::restore();
         }
         state.clients.insert(fd, Client::default());
         nodes().push(fd);
@@ -197,7 +198,7 @@ impl State {
     /// The device goes away: from now on every call of those who have it open fails.
     fn vanish(&mut self) {
         self.clients.values_mut().for_each(|client| client.gone = true);
-        sysfs::remove(false);
+        sysfs::remove();
     }
 }
 

@@ -115,7 +115,7 @@ impl State {
             return Err(EOPNOTSUPP);
         }
         let entry: VaEntry = user::read(table + size_of::<VaTable>() as u64)?;
-        if entry.vaddr % PAGE != 0 || entry.len == 0 {
+        if !entry.vaddr.is_multiple_of(PAGE) || entry.len == 0 {
             return Err(EINVAL);
         }
         let len = page_rounded(entry.len)?;

@@ -211,7 +211,8 @@ fn run_launch(
                 .and_then(|context| context.units.get(start.unit))
                 .cloned();
             let launch = state.clients.get(&job.fd).map(|client| Launch::new(&start.registers, client));
-            let exact = state.settings.exact;
+            let (exact, least) = (state.settings.exact, state.settings.launch);
+            let begun = Instant::now();
             // The array works for long; programs go on meanwhile.
             drop(state);
             let end = match (launch, configuration) {
@@ -219,6 +220,7 @@ fn run_launch(
                 (None, _) => End::Failed("its program is gone".into()),
                 (_, None) => End::Failed(format!("the context has no compute unit {}", start.unit)),
             };
+            std::thread::sleep(least.saturating_sub(begun.elapsed()));
             state = DRIVER.lock();
             Ended::As(end)
         }
