@@ -18,8 +18,8 @@ use crate::{CancelToken, Error, LogMel, Result};
 pub enum Keep {
     /// All in one storage.
     All(Storage),
-    /// Whole numbers as whole numbers, everything else in bf16: as small as the checkpoint allows.
-    AsStored,
+    /// Whole numbers as whole numbers where the input is a norm's output, everything else in bf16.
+    WholeAfterNorms,
 }
 
 /// Computes with `cpu-backend` at one level, in one thread pool.
@@ -49,14 +49,20 @@ impl Accelerator for CpuAccelerator {
     }
 
     fn prepare(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
-        let (outputs, inputs) = (weight.rows(), weight.cols());
         let storage = match (self.keep, weight.as_cpu()) {
             (Keep::All(storage), _) => storage,
-            (Keep::AsStored, Weights::Int8 { .. }) => Storage::Int8,
-            (Keep::AsStored, _) => Storage::Bf16,
+            (Keep::WholeAfterNorms, Weights::Int8 { .. }) => Storage::Int8,
+            (Keep::WholeAfterNorms, _) => Storage::Bf16,
         };
-        let linear = Linear::new(weight.as_cpu(), bias, outputs, inputs, storage);
-        Ok(Prepared::new(outputs, inputs, linear.map_err(|error| Error::Shape(error.to_string()))?))
+        packed(weight, bias, storage)
+    }
+
+    fn prepare_uneven(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
+        let storage = match self.keep {
+            Keep::All(storage) => storage,
+            Keep::WholeAfterNorms => Storage::Bf16,
+        };
+        packed(weight, bias, storage)
     }
 
     fn encode(&self, mel: &LogMel, parts: &EncoderParts<'_>, cancel: &CancelToken) -> Result<Option<Tensor>> {
@@ -108,6 +114,12 @@ impl Accelerator for CpuAccelerator {
         cpu_backend::layer_norm(&self.context, &values, &weight, &bias, LAYER_NORM_EPS, &mut y);
         Ok(Tensor::from_vec(y, x.shape(), &Device::Cpu)?)
     }
+}
+
+fn packed(weight: &Weight, bias: Option<&[f32]>, storage: Storage) -> Result<Prepared> {
+    let (outputs, inputs) = (weight.rows(), weight.cols());
+    let linear = Linear::new(weight.as_cpu(), bias, outputs, inputs, storage);
+    Ok(Prepared::new(outputs, inputs, linear.map_err(|error| Error::Shape(error.to_string()))?))
 }
 
 /// The values of a contiguous f32 tensor on the CPU.
