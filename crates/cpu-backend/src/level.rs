@@ -1,8 +1,11 @@
 //! Which vector instructions the arithmetic uses, found at run time.
 //!
-//! A [`Level`] can only be had from [`Level::detect`], [`Level::available`] or [`Level::new`], all of which ask
-//! the CPU. Holding one is therefore the proof that lets the crate call code compiled for those instructions.
+//! A [`Level`] can only be had from [`Level::detect`], [`Level::available`], [`Level::new`] or [`Level::require`], all
+//! of which ask the CPU (and for AMX the system). Holding one is therefore the proof that lets the crate call code compiled for those instructions.
 
+use crate::error::Error;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::{TileSession, amx_refusal};
 use std::fmt;
 
 /// The name of a family of kernels, whether or not this machine has it.
@@ -14,11 +17,15 @@ pub enum LevelKind {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL, besides all of AVX2.
     Avx512,
+    /// x86-64 with AMX for bf16 and int8 (Intel servers since 2023), and AVX-512 with VNNI and BF16 for the rest.
+    ///
+    /// Tested on a model of the tile unit and by the machine code of each instruction; it has not run on silicon.
+    Amx,
 }
 
 impl LevelKind {
     /// Every kind, slowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
 }
 
 impl fmt::Display for LevelKind {
@@ -27,6 +34,7 @@ impl fmt::Display for LevelKind {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
         })
     }
 }
@@ -37,36 +45,104 @@ pub struct Level {
     kind: LevelKind,
     vnni: bool,
     bf16: bool,
+    tiles: Tiles,
+}
+
+/// Where products by tiles run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Tiles {
+    /// Nowhere.
+    None,
+    /// In the processor's tile unit.
+    #[cfg(target_arch = "x86_64")]
+    Processor,
+    /// In the model of it.
+    #[cfg(all(test, target_arch = "x86_64"))]
+    Model,
 }
 
 impl Level {
+    const PORTABLE: Self = Self { kind: LevelKind::Portable, vnni: false, bf16: false, tiles: Tiles::None };
+
     /// The level named `kind`, or `None` if this machine lacks its instructions.
     #[must_use]
     pub fn new(kind: LevelKind) -> Option<Self> {
-        let portable = Self { kind, vnni: false, bf16: false };
-        match kind {
-            LevelKind::Portable => Some(portable),
+        Self::require(kind).ok()
+    }
+
+    /// The level named `kind`.
+    ///
+    /// # Errors
+    /// When this machine cannot run it; says what is missing.
+    pub fn require(kind: LevelKind) -> Result<Self, Error> {
+        let level = Self { kind, ..Self::PORTABLE };
+        let missing = match kind {
+            LevelKind::Portable => return Ok(level),
             #[cfg(target_arch = "x86_64")]
-            LevelKind::Avx2 => has_avx2().then_some(portable),
+            LevelKind::Avx2 if has_avx2() => return Ok(level),
             #[cfg(target_arch = "x86_64")]
-            LevelKind::Avx512 => has_avx512().then(|| Self {
-                kind,
-                vnni: std::arch::is_x86_feature_detected!("avx512vnni"),
-                bf16: std::arch::is_x86_feature_detected!("avx512bf16"),
-            }),
+            LevelKind::Avx512 if has_avx512() => return Ok(level.with_dot_products()),
+            #[cfg(target_arch = "x86_64")]
+            LevelKind::Amx if has_avx512() => match (level.with_dot_products(), amx_refusal()) {
+                (level @ Self { vnni: true, bf16: true, .. }, None) => {
+                    return Ok(Self { tiles: Tiles::Processor, ..level });
+                }
+                (_, Some(refusal)) => refusal,
+                _ => "the CPU has no AVX-512 VNNI or no AVX-512 BF16",
+            },
+            #[cfg(target_arch = "x86_64")]
+            LevelKind::Avx2 => "the CPU lacks AVX2, FMA or F16C, or the system has not enabled them",
+            #[cfg(target_arch = "x86_64")]
+            _ => "the CPU lacks AVX-512 F, BW, DQ or VL, or the system has not enabled them",
             #[cfg(not(target_arch = "x86_64"))]
-            _ => None,
+            _ => "it is for x86-64 processors",
+        };
+        let best = Self::detect_below(kind);
+        let hint = format!("leave the choice to the program, or use {best}, the best below it here");
+        Err(Error::new(format!("using the level {kind}"), missing, hint))
+    }
+
+    /// The fastest level of this machine that is slower than `kind`.
+    fn detect_below(kind: LevelKind) -> LevelKind {
+        let below = LevelKind::ALL.into_iter().filter(|&other| other < kind && Self::new(other).is_some());
+        below.last().unwrap_or(LevelKind::Portable)
+    }
+
+    /// AVX-512's dot products, where they are.
+    #[cfg(target_arch = "x86_64")]
+    fn with_dot_products(self) -> Self {
+        Self {
+            vnni: std::arch::is_x86_feature_detected!("avx512vnni"),
+            bf16: std::arch::is_x86_feature_detected!("avx512bf16"),
+            ..self
+        }
+    }
+
+    /// The AMX level with the tile unit's model in place of the processor's, where AVX-512 with VNNI and BF16 is there
+    /// for the rest: what the level is tested with on machines without AMX.
+    #[cfg(all(test, target_arch = "x86_64"))]
+    pub(crate) fn modelled_amx() -> Option<Self> {
+        let level = Self::new(LevelKind::Avx512)?;
+        let whole = level.vnni && level.bf16;
+        whole.then_some(Self { kind: LevelKind::Amx, tiles: Tiles::Model, ..level })
+    }
+
+    /// The registers for products by tiles, on levels that have them.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn tile_session(self) -> Option<TileSession> {
+        match self.tiles {
+            Tiles::None => None,
+            // SAFETY: `require` sets this only where the processor has AMX and the system permits it.
+            Tiles::Processor => Some(unsafe { TileSession::of_the_processor() }),
+            #[cfg(test)]
+            Tiles::Model => Some(TileSession::of_the_model()),
         }
     }
 
     /// The fastest level of this machine.
     #[must_use]
     pub fn detect() -> Self {
-        Self::available().last().copied().unwrap_or(Self {
-            kind: LevelKind::Portable,
-            vnni: false,
-            bf16: false,
-        })
+        Self::available().last().copied().unwrap_or(Self::PORTABLE)
     }
 
     /// Every level of this machine, slowest first; the first is always [`LevelKind::Portable`].
@@ -115,6 +191,10 @@ impl fmt::Display for Level {
         if self.bf16 {
             f.write_str("+bf16")?;
         }
+        #[cfg(all(test, target_arch = "x86_64"))]
+        if self.tiles == Tiles::Model {
+            f.write_str(" (modelled)")?;
+        }
         Ok(())
     }
 }
@@ -136,6 +216,19 @@ mod tests {
         assert_eq!(all.last().copied(), Some(Level::detect()));
         for kind in LevelKind::ALL {
             assert_eq!(Level::new(kind).is_some(), all.iter().any(|level| level.kind() == kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_level_that_is_not_there_is_refused_with_what_is_missing() {
+        for kind in LevelKind::ALL {
+            match Level::require(kind) {
+                Ok(level) => assert_eq!(level.kind(), kind),
+                Err(error) => {
+                    assert_eq!(error.what, format!("using the level {kind}"));
+                    assert!(!error.why.is_empty() && error.hint.contains("below"), "{error}");
+                }
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The SIMD kernels and the only door to them: methods on [`Level`], which check every bound and then jump.
 //!
 //! `generic/` holds the arithmetic, `portable/`, `avx2/` and `avx512/` a vector type each and the generic
-//! kernels compiled for it. The crate's other `unsafe`: aligned memory (`aligned.rs`), the lifetime that the thread pool
+//! kernels compiled for it; `amx/` products by tiles, with AVX-512 for all else. The crate's other `unsafe`: aligned memory (`aligned.rs`), the lifetime that the thread pool
 //! forgets for one call (`pool.rs`), and where operations hand disjoint parts of an output to threads.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -13,6 +15,8 @@ mod generic;
 mod instantiate;
 mod portable;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::{TileSession, refusal as amx_refusal};
 pub(crate) use disjoint::{Block, Disjoint};
 
 use crate::level::{Level, LevelKind};
@@ -36,8 +40,8 @@ macro_rules! dispatch {
             // SAFETY: the bounds were checked; a Level of this kind proves the instructions.
             LevelKind::Avx2 => unsafe { avx2::$name($($arg),*) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the bounds were checked; a Level of this kind proves the instructions.
-            LevelKind::Avx512 => unsafe { avx512::$name($($arg),*) },
+            // SAFETY: the bounds were checked; a Level of these kinds proves the instructions.
+            LevelKind::Avx512 | LevelKind::Amx => unsafe { avx512::$name($($arg),*) },
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("Level::new gives no such level on this target"),
         }
@@ -78,7 +82,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             LevelKind::Avx2 => avx2::ODD,
             #[cfg(target_arch = "x86_64")]
-            LevelKind::Avx512 => avx512::ODD,
+            LevelKind::Avx512 | LevelKind::Amx => avx512::ODD,
             #[cfg(not(target_arch = "x86_64"))]
             _ => 1.0,
         }

@@ -1,0 +1,51 @@
+//! Products by AMX, the matrix unit of Intel's server processors since Sapphire Rapids (2023): bf16 and signed bytes.
+//!
+//! The rest of the level is AVX-512's. Where things are:
+//!
+//! | what | where |
+//! |---|---|
+//! | whether it may be used: CPUID, XCR0, the system's permission | [`permission`] |
+//! | the operations on tile registers, and their shapes | [`tiles`] |
+//! | the processor's own | [`instructions`] |
+//! | the architecture in plain Rust, for tests | `model` |
+//! | a product of up to 32 rows with a panel, for both | [`product`] |
+//! | when a thread's registers are configured and released | [`TileSession`] |
+//!
+//! # Rules for the registers
+//!
+//! *Configuration.* A thread configures its registers in a [`TileSession`], which lasts for one task of one
+//! operation and releases them at its end, also when it panics. Nothing is kept between tasks: a thread that holds
+//! tile state has 8 KiB more to save on each context switch, may keep its core from deep sleep, and may belong to a
+//! caller who uses AMX as well. The System V ABI counts tile state as lost by any call, so that caller expects this.
+//!
+//! *Context switches.* The system saves and restores tile state with the other registers; the first tile
+//! instruction of a thread traps, and Linux then gives the thread room for it (about 11 KiB in all).
+//!
+//! *Signals.* A frame on an alternate signal stack grows by as much. Linux refuses the permission while such a stack
+//! is too small, and refuses such stacks afterwards; those that Rust makes for its threads have the size the system
+//! asks for.
+//!
+//! # What was proven, and how
+//!
+//! Written on a machine without AMX, this level has **not run on silicon**. Blocking, edges, configurations and the
+//! whole level around them run in tests on a model of the architecture (`model`), against f64. That the processor's
+//! instructions are what is meant is tested by decoding the machine code of each (`encoding`).
+//!
+//! # Sums
+//!
+//! `tdpbf16ps` adds 16 groups in f32 in two chains, then both to the sum: no more roundings than terms. It takes
+//! subnormal numbers as zero and makes none, like `vdpbf16ps`. `tdpbssd` is exact up to 2³¹: 131,072 products.
+
+#[cfg(test)]
+mod encoding;
+mod instructions;
+#[cfg(test)]
+mod model;
+mod permission;
+mod product;
+mod session;
+mod tiles;
+
+pub(crate) use permission::refusal;
+pub(crate) use product::HEIGHT;
+pub(crate) use session::TileSession;
