@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 #[cfg(target_arch = "x86_64")]
-use crate::kernels::{TileSession, amx_refusal};
+use crate::kernels::{TileUnit, amx_refusal};
 use std::fmt;
 
 /// The name of a family of kernels, whether or not this machine has it.
@@ -45,24 +45,18 @@ pub struct Level {
     kind: LevelKind,
     vnni: bool,
     bf16: bool,
-    tiles: Tiles,
-}
-
-/// Where products by tiles run.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Tiles {
-    /// Nowhere.
-    None,
-    /// In the processor's tile unit.
     #[cfg(target_arch = "x86_64")]
-    Processor,
-    /// In the model of it.
-    #[cfg(all(test, target_arch = "x86_64"))]
-    Model,
+    tiles: Option<TileUnit>,
 }
 
 impl Level {
-    const PORTABLE: Self = Self { kind: LevelKind::Portable, vnni: false, bf16: false, tiles: Tiles::None };
+    const PORTABLE: Self = Self {
+        kind: LevelKind::Portable,
+        vnni: false,
+        bf16: false,
+        #[cfg(target_arch = "x86_64")]
+        tiles: None,
+    };
 
     /// The level named `kind`, or `None` if this machine lacks its instructions.
     #[must_use]
@@ -85,7 +79,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             LevelKind::Amx if has_avx512() => match (level.with_dot_products(), amx_refusal()) {
                 (level @ Self { vnni: true, bf16: true, .. }, None) => {
-                    return Ok(Self { tiles: Tiles::Processor, ..level });
+                    return Ok(Self { tiles: Some(TileUnit::Processor), ..level });
                 }
                 (_, Some(refusal)) => refusal,
                 _ => "the CPU has no AVX-512 VNNI or no AVX-512 BF16",
@@ -124,19 +118,13 @@ impl Level {
     pub(crate) fn modelled_amx() -> Option<Self> {
         let level = Self::new(LevelKind::Avx512)?;
         let whole = level.vnni && level.bf16;
-        whole.then_some(Self { kind: LevelKind::Amx, tiles: Tiles::Model, ..level })
+        whole.then_some(Self { kind: LevelKind::Amx, tiles: Some(TileUnit::Model), ..level })
     }
 
-    /// The registers for products by tiles, on levels that have them.
+    /// Where products by tiles run, on levels that have them: proof that this machine can.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn tile_session(self) -> Option<TileSession> {
-        match self.tiles {
-            Tiles::None => None,
-            // SAFETY: `require` sets this only where the processor has AMX and the system permits it.
-            Tiles::Processor => Some(unsafe { TileSession::of_the_processor() }),
-            #[cfg(test)]
-            Tiles::Model => Some(TileSession::of_the_model()),
-        }
+    pub(crate) fn tile_unit(self) -> Option<TileUnit> {
+        self.tiles
     }
 
     /// The fastest level of this machine.
@@ -192,7 +180,7 @@ impl fmt::Display for Level {
             f.write_str("+bf16")?;
         }
         #[cfg(all(test, target_arch = "x86_64"))]
-        if self.tiles == Tiles::Model {
+        if self.tiles == Some(TileUnit::Model) {
             f.write_str(" (modelled)")?;
         }
         Ok(())

@@ -16,7 +16,7 @@ mod instantiate;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use amx::{TileSession, refusal as amx_refusal};
+pub(crate) use amx::{TileUnit, refusal as amx_refusal};
 pub(crate) use disjoint::{Block, Disjoint};
 
 use crate::level::{Level, LevelKind};

@@ -69,7 +69,7 @@ macro_rules! function {
     }};
 }
 
-/// Intel's manual, volume 2: `TDPBF16PS tmm1, tmm2, tmm3` is VEX.128.F3.0F38.W0 5C, `TDPBSSD` VEX.128.F2.0F38.W0 5E,
+/// Intel's manual, volume 2: `TDPBF16PS tmm1, tmm2, tmm3` is VEX.128.F3.0F38.W0 5C, `TDPBUSD` VEX.128.66.0F38.W0 5E,
 /// both with tmm1 in ModRM.reg, tmm2 in ModRM.rm, tmm3 in VEX.vvvv; `TILEZERO` VEX.128.F2.0F38.W0 49 11:rrr:000;
 /// `TILERELEASE` VEX.128.NP.0F38.W0 49 C0.
 #[test]
@@ -77,8 +77,8 @@ fn instructions_on_registers_are_these_bytes() {
     let bytes = |function| first_tile_instruction(function).1;
     assert_eq!(bytes(function!(() => Instructions.dot_bf16::<0, 4, 6>())), [0xc4, 0xe2, 0x4a, 0x5c, 0xc4]);
     assert_eq!(bytes(function!(() => Instructions.dot_bf16::<3, 5, 7>())), [0xc4, 0xe2, 0x42, 0x5c, 0xdd]);
-    assert_eq!(bytes(function!(() => Instructions.dot_i8::<0, 4, 6>())), [0xc4, 0xe2, 0x4b, 0x5e, 0xc4]);
-    assert_eq!(bytes(function!(() => Instructions.dot_i8::<2, 5, 6>())), [0xc4, 0xe2, 0x4b, 0x5e, 0xd5]);
+    assert_eq!(bytes(function!(() => Instructions.dot_u8_i8::<0, 4, 6>())), [0xc4, 0xe2, 0x49, 0x5e, 0xc4]);
+    assert_eq!(bytes(function!(() => Instructions.dot_u8_i8::<2, 5, 6>())), [0xc4, 0xe2, 0x49, 0x5e, 0xd5]);
     assert_eq!(bytes(function!(() => Instructions.zero::<3>())), [0xc4, 0xe2, 0x7b, 0x49, 0xd8]);
     assert_eq!(bytes(function!(() => Instructions.release())), [0xc4, 0xe2, 0x78, 0x49, 0xc0]);
 }
@@ -109,14 +109,14 @@ fn instructions_on_memory_have_these_fields() {
 /// row as 16 little-endian numbers, rows as 16 bytes.
 #[test]
 fn the_configuration_is_laid_out_as_the_processor_reads_it() {
-    let config = super::product::config(19);
+    let config = TileConfig::palette1([16, 16, 3, 3, 16, 3, 0, 16]);
     // SAFETY: 64 bytes without padding, all initialised.
     let bytes = unsafe { std::mem::transmute::<TileConfig, [u8; 64]>(config) };
     let mut want = [0; 64];
     want[0] = 1;
     for register in 0..8 {
-        want[16 + 2 * register] = 64;
-        want[48 + register] = [16, 16, 3, 3, 16, 3, 16, 16][register];
+        want[16 + 2 * register] = if register == 6 { 0 } else { 64 };
+        want[48 + register] = [16, 16, 3, 3, 16, 3, 0, 16][register];
     }
     assert_eq!(bytes, want);
 }

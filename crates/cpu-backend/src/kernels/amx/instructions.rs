@@ -72,11 +72,11 @@ impl Tiles for Instructions {
     }
 
     #[inline(always)]
-    unsafe fn dot_i8<const C: u8, const A: u8, const B: u8>(&mut self) {
+    unsafe fn dot_u8_i8<const C: u8, const A: u8, const B: u8>(&mut self) {
         // SAFETY: touches tile registers only; the caller vouches for their shapes.
         unsafe {
             asm!(
-                "tdpbssd tmm{c}, tmm{a}, tmm{b}",
+                "tdpbusd tmm{c}, tmm{a}, tmm{b}",
                 c = const C, a = const A, b = const B,
                 options(nomem, nostack, preserves_flags),
             );

@@ -1,4 +1,4 @@
-//! Products by AMX, the matrix unit of Intel's server processors since Sapphire Rapids (2023): bf16 and signed bytes.
+//! Products by AMX, the matrix unit of Intel's server processors since Sapphire Rapids (2023): bf16 and bytes.
 //!
 //! The rest of the level is AVX-512's. Where things are:
 //!
@@ -8,15 +8,16 @@
 //! | the operations on tile registers, and their shapes | [`tiles`] |
 //! | the processor's own | [`instructions`] |
 //! | the architecture in plain Rust, for tests | `model` |
-//! | a product of up to 32 rows with a panel, for both | [`product`] |
+//! | a product of 32 rows with a panel, for both | [`product`] |
 //! | when a thread's registers are configured and released | [`TileSession`] |
 //!
 //! # Rules for the registers
 //!
-//! *Configuration.* A thread configures its registers in a [`TileSession`], which lasts for one task of one
-//! operation and releases them at its end, also when it panics. Nothing is kept between tasks: a thread that holds
-//! tile state has 8 KiB more to save on each context switch, may keep its core from deep sleep, and may belong to a
-//! caller who uses AMX as well. The System V ABI counts tile state as lost by any call, so that caller expects this.
+//! *Configuration.* The first product on a thread configures its registers, all alike, and the [`TileSession`] held
+//! around each task of an operation releases them at its end, also when it panics. Nothing is kept between tasks: a
+//! thread that holds tile state has 8 KiB more to save on each context switch, may keep its core from deep sleep, and
+//! may belong to a caller who uses AMX as well. The System V ABI counts tile state as lost by any call, so that
+//! caller expects this.
 //!
 //! *Context switches.* The system saves and restores tile state with the other registers; the first tile
 //! instruction of a thread traps, and Linux then gives the thread room for it (about 11 KiB in all).
@@ -33,8 +34,9 @@
 //!
 //! # Sums
 //!
-//! `tdpbf16ps` adds 16 groups in f32 in two chains, then both to the sum: no more roundings than terms. It takes
-//! subnormal numbers as zero and makes none, like `vdpbf16ps`. `tdpbssd` is exact up to 2³¹: 131,072 products.
+//! `tdpbf16ps` adds the first and the second products of 16 pairs in two chains of f32, then both to the sum. It takes
+//! subnormal numbers as zero and makes none, like `vdpbf16ps`. `tdpbusd` is exact up to a depth of 65,793: the sum
+//! of as many 255 · 128 is below 2³¹.
 
 #[cfg(test)]
 mod encoding;
@@ -47,5 +49,5 @@ mod session;
 mod tiles;
 
 pub(crate) use permission::refusal;
-pub(crate) use product::HEIGHT;
-pub(crate) use session::TileSession;
+pub(crate) use product::{HEIGHT, Operands};
+pub(crate) use session::{Kind, TileSession, TileUnit};

@@ -1,5 +1,5 @@
 //! The tile unit in plain Rust, as Intel's manual describes it (volume 1 chapter 18, volume 2 `LDTILECFG`,
-//! `TILELOADD`, `TILESTORED`, `TDPBF16PS`, `TDPBSSD`): what the kernels run on in tests.
+//! `TILELOADD`, `TILESTORED`, `TDPBF16PS`, `TDPBUSD`): what the kernels run on in tests.
 //!
 //! Stricter than a processor in one way: where that would fault, this panics and says which rule was broken. Not
 //! modelled: which NaN a NaN becomes, and loads that are interrupted halfway (`start_row`).
@@ -79,10 +79,6 @@ fn pair(word: [u8; 4]) -> [f32; 2] {
     [[word[0], word[1]], [word[2], word[3]]].map(|half| bf16::from_le_bytes(half).to_f32())
 }
 
-fn quad(word: [u8; 4]) -> [i32; 4] {
-    word.map(|byte| i32::from(byte.cast_signed()))
-}
-
 impl Tiles for Model {
     unsafe fn configure(&mut self, config: &TileConfig) {
         assert_eq!(config.palette, 1, "#GP: palette");
@@ -153,15 +149,15 @@ impl Tiles for Model {
         self.put(C, rows, columns, |i, j| sums[i][j].to_le_bytes());
     }
 
-    unsafe fn dot_i8<const C: u8, const A: u8, const B: u8>(&mut self) {
+    unsafe fn dot_u8_i8<const C: u8, const A: u8, const B: u8>(&mut self) {
         let (rows, groups, columns) = self.matching(C, A, B);
         let mut sums = [[0_i32; ROWS]; ROWS];
         for (i, row) in sums.iter_mut().enumerate().take(rows) {
             for (j, sum) in row.iter_mut().enumerate().take(columns) {
                 *sum = i32::from_le_bytes(self.word(C, i, j));
                 for p in 0..groups {
-                    let (left, right) = (quad(self.word(A, i, p)), quad(self.word(B, p, j)));
-                    let four: i32 = left.iter().zip(right).map(|(a, b)| a * b).sum();
+                    let pairs = self.word(A, i, p).into_iter().zip(self.word(B, p, j));
+                    let four: i32 = pairs.map(|(a, b)| i32::from(a) * i32::from(b.cast_signed())).sum();
                     *sum = sum.wrapping_add(four);
                 }
             }
@@ -189,7 +185,7 @@ mod tests {
             if bf16 {
                 model.dot_bf16::<0, 1, 2>()
             } else {
-                model.dot_i8::<0, 1, 2>()
+                model.dot_u8_i8::<0, 1, 2>()
             }
             model.store::<0>(after.as_mut_ptr(), 4);
         }
@@ -224,12 +220,11 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_signed_and_sums_wrap() {
-        let sum = |before: i32, left: [i8; 4], right: [i8; 4]| {
-            let bytes = |v: [i8; 4]| v.map(i8::cast_unsigned);
-            i32::from_le_bytes(one(before.to_le_bytes(), bytes(left), bytes(right), false))
+    fn left_bytes_are_unsigned_and_right_ones_signed_and_sums_wrap() {
+        let sum = |before: i32, left: [u8; 4], right: [i8; 4]| {
+            i32::from_le_bytes(one(before.to_le_bytes(), left, right.map(i8::cast_unsigned), false))
         };
-        assert_eq!(sum(5, [-128, 127, 1, 0], [-128, -128, 3, 9]), 5 + 16_384 - 16_256 + 3);
+        assert_eq!(sum(5, [255, 127, 1, 0], [-128, 127, -3, 9]), 5 - 32_640 + 16_129 - 3);
         assert_eq!(sum(i32::MAX, [1, 0, 0, 0], [1, 0, 0, 0]), i32::MIN);
     }
 
@@ -253,8 +248,8 @@ mod tests {
         unsafe {
             assert!(fault(|m| m.zero::<4>()).contains("#UD: register 4"));
             assert!(fault(|m| m.zero::<8>()).contains("#UD: no such register"));
-            assert!(fault(|m| m.dot_i8::<0, 0, 1>()).contains("three registers"));
-            assert!(fault(|m| m.dot_i8::<3, 0, 1>()).contains("16 rows of the left, 8 of the result"));
+            assert!(fault(|m| m.dot_u8_i8::<0, 0, 1>()).contains("three registers"));
+            assert!(fault(|m| m.dot_u8_i8::<3, 0, 1>()).contains("16 rows of the left, 8 of the result"));
             assert!(fault(|m| m.dot_bf16::<0, 1, 3>()).contains("depth"));
             assert!(fault(|m| (m.release(), m.zero::<0>()).1).contains("not configured"));
             let with = |change: fn(&mut TileConfig)| {

@@ -1,111 +1,86 @@
-//! One thread's use of the tile registers: configured at the first product, released at the end.
+//! One thread's use of the tile registers: configured by the first product of a task, released at its end.
 
 use super::instructions::Instructions;
 #[cfg(test)]
 use super::model::Model;
-use super::product::{self, Bf16Pairs, Dot, GROUP, HEIGHT, I8Quads};
+use super::product::{self, Bf16Pairs, ByteQuads, CONFIG, Dot, Operands};
 use super::tiles::Tiles;
-use crate::kernels::PANEL;
-use half::bf16;
 use std::cell::Cell;
 use std::marker::PhantomData;
 
 thread_local! {
-    /// Whether a session of this thread is open.
-    static OPEN: Cell<bool> = const { Cell::new(false) };
+    /// Whose registers this thread has configured.
+    static CONFIGURED: Cell<Option<TileUnit>> = const { Cell::new(None) };
 }
 
-/// Where the registers are.
-enum Unit {
-    Processor(Instructions),
+#[cfg(test)]
+thread_local! {
+    /// The registers of threads that have none.
+    static MODEL: std::cell::RefCell<Model> = std::cell::RefCell::new(Model::new());
+}
+
+/// Where products by tiles run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum TileUnit {
+    /// In the processor.
+    Processor,
+    /// In the model of it.
     #[cfg(test)]
-    Model(Box<Model>),
+    Model,
 }
 
-/// The tile registers of this thread. Dropping it releases them; there is one at a time, and it stays on its thread.
+/// What a product does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Sums of pairs of bf16, in f32.
+    Bf16,
+    /// The same, added to what is there.
+    AddBf16,
+    /// Sums of quads of bytes, unsigned times signed, in i32.
+    Bytes,
+}
+
+/// Releases this thread's registers when it is dropped, if a product has configured them. Held for a task.
 pub(crate) struct TileSession {
-    unit: Unit,
-    /// Rows that the registers are configured for; 0 before the first product.
-    rows: usize,
     on_its_thread: PhantomData<*mut ()>,
 }
 
 impl TileSession {
-    /// The processor's registers.
+    pub(crate) fn new() -> Self {
+        Self { on_its_thread: PhantomData }
+    }
+}
+
+impl Drop for TileSession {
+    fn drop(&mut self) {
+        // SAFETY: the registers are configured, so the instruction is there.
+        unsafe {
+            match CONFIGURED.take() {
+                None => {}
+                Some(TileUnit::Processor) => Instructions.release(),
+                #[cfg(test)]
+                Some(TileUnit::Model) => MODEL.with_borrow_mut(|model| model.release()),
+            }
+        }
+    }
+}
+
+impl TileUnit {
+    /// One product. Configures this thread's registers unless they are; without a [`TileSession`] around it they
+    /// stay so.
     ///
     /// # Safety
-    /// The processor has AMX-TILE, AMX-BF16 and AMX-INT8, and the system permits them ([`super::refusal`]).
-    pub(crate) unsafe fn of_the_processor() -> Self {
-        Self::open(Unit::Processor(Instructions))
-    }
-
-    /// Registers in the model.
-    #[cfg(test)]
-    pub(crate) fn of_the_model() -> Self {
-        Self::open(Unit::Model(Box::new(Model::new())))
-    }
-
-    fn open(unit: Unit) -> Self {
-        // A second one would release the registers of the first.
-        assert!(!OPEN.replace(true), "this thread's tile registers are in use");
-        Self { unit, rows: 0, on_its_thread: PhantomData }
-    }
-
-    /// `c[rows][32] = a[rows][2·pairs] · b[2·pairs][32]` for up to 32 rows: `a` at `a_stride` numbers a row, `b` a
-    /// panel `[pairs][32][2]`, `c` in rows of 32.
-    pub(crate) fn product_bf16(
-        &mut self,
-        rows: usize,
-        a: &[bf16],
-        a_stride: usize,
-        b: &[bf16],
-        pairs: usize,
-        c: &mut [f32],
-    ) {
-        check(rows, (a.len(), a_stride), b.len(), 2 * pairs, c.len());
-        let (a, b, c) = (a.as_ptr().cast(), b.as_ptr().cast(), c.as_mut_ptr().cast());
-        // SAFETY: the lengths were checked.
-        unsafe { self.product::<Bf16Pairs>(rows, a, a_stride * size_of::<bf16>(), b, pairs, c) }
-    }
-
-    /// `c[rows][32] = a[rows][4·quads] · b[4·quads][32]`, exactly, for up to 32 rows: `a` at `a_stride` numbers a
-    /// row, `b` a panel `[quads][32][4]`, `c` in rows of 32.
-    pub(crate) fn product_i8(
-        &mut self,
-        rows: usize,
-        a: &[i8],
-        a_stride: usize,
-        b: &[i8],
-        quads: usize,
-        c: &mut [i32],
-    ) {
-        check(rows, (a.len(), a_stride), b.len(), 4 * quads, c.len());
-        let (a, b, c) = (a.as_ptr().cast(), b.as_ptr().cast(), c.as_mut_ptr().cast());
-        // SAFETY: the lengths were checked.
-        unsafe { self.product::<I8Quads>(rows, a, a_stride, b, quads, c) }
-    }
-
-    /// # Safety
-    /// As [`product::product`], without what concerns instructions and registers.
-    unsafe fn product<D: Dot>(
-        &mut self,
-        rows: usize,
-        a: *const u8,
-        a_stride: usize,
-        b: *const u8,
-        groups: usize,
-        c: *mut u8,
-    ) {
-        let configured = self.rows == rows;
-        self.rows = rows;
-        // SAFETY: whoever opened the session vouched for the instructions; the caller does for the pointers.
+    /// The operands are as their fields say. `TileUnit::Processor`: the processor has AMX-TILE, AMX-BF16 and
+    /// AMX-INT8, and the system permits them ([`super::refusal`]).
+    pub(crate) unsafe fn multiply(self, kind: Kind, on: Operands) {
+        let configured = CONFIGURED.replace(Some(self)) == Some(self);
+        // SAFETY: the caller vouches for the instructions and the operands; there is but one configuration, and this
+        // thread's registers have it from there to the release that clears the mark.
         unsafe {
-            match &mut self.unit {
-                Unit::Processor(tiles) => {
-                    run::<_, D>(tiles, configured, rows, a, a_stride, b, groups, c);
-                }
+            match self {
+                Self::Processor => run(&mut Instructions, configured, kind, on),
                 #[cfg(test)]
-                Unit::Model(tiles) => run::<_, D>(&mut **tiles, configured, rows, a, a_stride, b, groups, c),
+                Self::Model => MODEL.with_borrow_mut(|model| run(model, configured, kind, on)),
             }
         }
     }
@@ -114,60 +89,37 @@ impl TileSession {
 /// One product, after configuring the registers unless they are.
 ///
 /// # Safety
-/// As [`product::product`]; when `configured`, the registers are as its configuration says.
-#[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
-unsafe fn run<T: Tiles, D: Dot>(
-    tiles: &mut T,
-    configured: bool,
-    rows: usize,
-    a: *const u8,
-    a_stride: usize,
-    b: *const u8,
-    groups: usize,
-    c: *mut u8,
-) {
-    // SAFETY: the contracts are the same; the configuration is that of the rows.
+/// As [`product::product`]; when `configured`, the registers are.
+unsafe fn run<T: Tiles>(tiles: &mut T, configured: bool, kind: Kind, on: Operands) {
+    // SAFETY: the contracts are the same, and the registers are configured before the product.
     unsafe {
         if !configured {
-            tiles.configure(&product::config(rows));
+            tiles.configure(&CONFIG);
         }
-        product::product::<T, D>(tiles, rows, a, a_stride, b, groups, c);
+        match kind {
+            Kind::Bf16 => product::product::<T, Bf16Pairs, false>(tiles, on),
+            Kind::AddBf16 => product::product::<T, Bf16Pairs, true>(tiles, on),
+            Kind::Bytes => product::product::<T, ByteQuads, false>(tiles, on),
+        }
     }
 }
-
-/// Panics unless the operands of a product of `rows` × `k` with a panel are there; `a` is its length and stride.
-fn check(rows: usize, a: (usize, usize), b: usize, k: usize, c: usize) {
-    let (a, a_stride) = a;
-    assert!((1..=HEIGHT).contains(&rows), "{rows} rows");
-    assert!(a >= (rows - 1) * a_stride + k, "{rows} rows of {k} at a stride of {a_stride} in {a}");
-    assert!(b >= k * PANEL && c >= rows * PANEL, "a panel of depth {k} in {b}, {rows} rows of sums in {c}");
-}
-
-impl Drop for TileSession {
-    fn drop(&mut self) {
-        if self.rows > 0 {
-            // SAFETY: whoever opened the session vouched for the instruction.
-            unsafe {
-                match &mut self.unit {
-                    Unit::Processor(tiles) => tiles.release(),
-                    #[cfg(test)]
-                    Unit::Model(tiles) => tiles.release(),
-                }
-            }
-        }
-        OPEN.set(false);
-    }
-}
-
-const _: () = assert!(GROUP == size_of::<f32>() && GROUP == size_of::<i32>());
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::PANEL;
+    use crate::kernels::amx::HEIGHT;
     use crate::tests::{gamma, numbers};
+    use half::bf16;
 
-    /// bf16 in −1…1 at a row stride with NaN between the rows, and NaN behind the end.
-    fn matrix(seed: u64, rows: usize, columns: usize, stride: usize) -> Vec<bf16> {
+    /// Units of this machine, and the model.
+    fn units() -> Vec<TileUnit> {
+        let processor = super::super::refusal().is_none().then_some(TileUnit::Processor);
+        processor.into_iter().chain([TileUnit::Model]).collect()
+    }
+
+    /// Rows of numbers in −1…1, NaN between the rows and behind the last.
+    fn bf16_rows(seed: u64, rows: usize, columns: usize, stride: usize) -> Vec<bf16> {
         let mut out = vec![bf16::NAN; rows * stride + 64];
         for (row, from) in numbers(seed, rows * columns).chunks(columns.max(1)).take(rows).enumerate() {
             out[row * stride..][..columns].iter_mut().zip(from).for_each(|(to, &v)| *to = bf16::from_f32(v));
@@ -175,87 +127,102 @@ mod tests {
         out
     }
 
-    /// Against f64. Products of bf16 numbers are exact in f32 (those below the least normal number are lost), and a
-    /// term takes part in at most 16 sums of its chain, that of the two chains, and one for each step.
-    fn check_bf16(session: &mut TileSession, rows: usize, pairs: usize, stride: usize) {
-        let k = 2 * pairs;
-        let (a, b) = (matrix(1, rows, k, stride), matrix(2, pairs, 2 * PANEL, 2 * PANEL));
-        let mut c = vec![7.5_f32; HEIGHT * PANEL];
-        session.product_bf16(rows, &a[..(rows - 1) * stride + k], stride, &b[..k * PANEL], pairs, &mut c);
+    /// Against f64. Products of bf16 numbers are exact in f32 (those below the least normal number are lost); a term
+    /// takes part in at most 16 sums of its chain, that of the two chains, one for each step, and one more when the
+    /// product is added to what was there.
+    fn check_bf16(unit: TileUnit, pairs: usize, gap: usize, add: bool) {
+        let (k, stride, ldc) = (2 * pairs, 2 * pairs + gap, PANEL + gap);
+        let (a, b) = (bf16_rows(1, HEIGHT, k, stride), bf16_rows(2, pairs, 2 * PANEL, 2 * PANEL));
+        let before = numbers(3, HEIGHT * ldc);
+        let mut c = before.clone();
+        let on = Operands {
+            a: a.as_ptr().cast(),
+            a_stride: 2 * stride,
+            b: b.as_ptr().cast(),
+            groups: pairs,
+            c: c.as_mut_ptr().cast(),
+            c_stride: 4 * ldc,
+        };
+        // SAFETY: as many rows at these strides are there; the unit is one of this machine.
+        unsafe { unit.multiply(if add { Kind::AddBf16 } else { Kind::Bf16 }, on) };
         for (at, &got) in c.iter().enumerate() {
-            let (i, j) = (at / PANEL, at % PANEL);
-            if i >= rows {
-                assert_eq!(got, 7.5, "row {i} of {rows} was written");
+            let (i, j) = (at / ldc, at % ldc);
+            if j >= PANEL {
+                assert_eq!(got, before[at], "column {j} was written");
                 continue;
             }
             let terms =
                 (0..k).map(|d| a[i * stride + d].to_f64() * b[(d / 2 * PANEL + j) * 2 + d % 2].to_f64());
-            let (want, size) = terms.fold((0.0, 0.0), |(sum, size), t| (sum + t, size + t.abs()));
-            let bound = gamma(17 + pairs.div_ceil(16)) * size + k as f64 * f64::from(f32::MIN_POSITIVE);
-            assert!(
-                (f64::from(got) - want).abs() <= bound,
-                "[{rows}, {k}] at {i},{j}: {got} for {want} ± {bound}"
-            );
+            let start = if add { f64::from(before[at]) } else { 0.0 };
+            let (want, size) = terms.fold((start, start.abs()), |(sum, size), t| (sum + t, size + t.abs()));
+            let bound = gamma(18 + pairs.div_ceil(16)) * size + k as f64 * f64::from(f32::MIN_POSITIVE);
+            let off = (f64::from(got) - want).abs();
+            assert!(off <= bound, "{unit:?}, depth {k}, add {add}, at {i},{j}: {got} for {want} ± {bound}");
         }
     }
 
-    fn check_i8(session: &mut TileSession, rows: usize, quads: usize, stride: usize) {
-        let k = 4 * quads;
-        let byte = |i: usize, by: usize| (i * by % 256) as u8 as i8;
-        let a: Vec<i8> = (0..rows * stride).map(|i| byte(i, 37)).collect();
-        let b: Vec<i8> = (0..k * PANEL).map(|i| byte(i, 101)).collect();
-        let mut c = vec![-9_i32; HEIGHT * PANEL];
-        session.product_i8(rows, &a, stride, &b, quads, &mut c);
+    /// Sums of whole numbers are exact.
+    fn check_bytes(unit: TileUnit, quads: usize, gap: usize) {
+        let (k, stride, ldc) = (4 * quads, 4 * quads + gap, PANEL + gap);
+        let a: Vec<u8> = (0..HEIGHT * stride).map(|i| (i * 37 % 256) as u8).collect();
+        let b: Vec<i8> = (0..k * PANEL).map(|i| (i * 101 % 256) as u8 as i8).collect();
+        let mut c = vec![-9_i32; HEIGHT * ldc];
+        let on = Operands {
+            a: a.as_ptr(),
+            a_stride: stride,
+            b: b.as_ptr().cast(),
+            groups: quads,
+            c: c.as_mut_ptr().cast(),
+            c_stride: 4 * ldc,
+        };
+        // SAFETY: as many rows at these strides are there; the unit is one of this machine.
+        unsafe { unit.multiply(Kind::Bytes, on) };
         for (at, &got) in c.iter().enumerate() {
-            let (i, j) = (at / PANEL, at % PANEL);
+            let (i, j) = (at / ldc, at % ldc);
             let term =
                 |d: usize| i32::from(a[i * stride + d]) * i32::from(b[(d / 4 * PANEL + j) * 4 + d % 4]);
-            let want = if i < rows { (0..k).map(term).sum() } else { -9 };
-            assert_eq!(got, want, "[{rows}, {k}] at {i},{j}");
+            let want = if j < PANEL { (0..k).map(term).sum() } else { -9 };
+            assert_eq!(got, want, "{unit:?}, depth {k}, at {i},{j}");
         }
     }
 
-    fn check_all(session: &mut TileSession) {
-        for rows in [1, 2, 15, 16, 17, 31, 32] {
+    #[test]
+    fn every_depth_and_stride() {
+        for unit in units() {
+            let _session = TileSession::new();
             for groups in [0, 1, 2, 15, 16, 17, 31, 32, 33, 50, 128] {
                 for gap in [0, 6] {
-                    check_bf16(session, rows, groups, 2 * groups + gap);
-                    check_i8(session, rows, groups, 4 * groups + gap);
+                    check_bf16(unit, groups, gap, false);
+                    check_bf16(unit, groups, gap, true);
+                    check_bytes(unit, groups, gap);
                 }
             }
         }
     }
 
+    /// The registers are a thread's own; they are configured at the first product and gone after the session, also
+    /// when sessions nest and when a task panics.
     #[test]
-    fn every_edge_on_the_model() {
-        check_all(&mut TileSession::of_the_model());
-    }
-
-    #[test]
-    fn every_edge_on_the_processor() {
-        if let Some(refusal) = super::super::refusal() {
-            assert!(!refusal.is_empty());
-            return;
+    fn registers_are_configured_and_released() {
+        for unit in units() {
+            let configured = || CONFIGURED.get() == Some(unit);
+            let outer = TileSession::new();
+            assert!(!configured(), "before a product");
+            check_bytes(unit, 3, 0);
+            assert!(configured(), "after one");
+            std::thread::scope(|s| s.spawn(|| assert!(!configured(), "on another thread")).join().unwrap());
+            drop(TileSession::new());
+            assert!(!configured(), "after an inner session");
+            check_bytes(unit, 3, 0);
+            let task = || {
+                let _session = TileSession::new();
+                check_bytes(unit, 3, 0);
+                panic!("a task that fails");
+            };
+            assert!(std::panic::catch_unwind(task).is_err() && !configured(), "after a panic");
+            check_bytes(unit, 3, 0);
+            drop(outer);
+            assert!(!configured(), "after the session");
         }
-        // SAFETY: nothing was refused.
-        check_all(&mut unsafe { TileSession::of_the_processor() });
-    }
-
-    #[test]
-    fn one_session_a_thread_and_another_after_it() {
-        for _ in 0..2 {
-            let first = TileSession::of_the_model();
-            assert!(std::panic::catch_unwind(TileSession::of_the_model).is_err());
-            let elsewhere = std::thread::spawn(|| drop(TileSession::of_the_model()));
-            elsewhere.join().unwrap();
-            drop(first);
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "17 rows of 8 at a stride of 8 in 130")]
-    fn operands_that_are_too_short_are_refused() {
-        let (a, b, mut c) = ([bf16::ONE; 130], [bf16::ONE; 8 * PANEL], [0.0; HEIGHT * PANEL]);
-        TileSession::of_the_model().product_bf16(17, &a, 8, &b, 4, &mut c);
     }
 }

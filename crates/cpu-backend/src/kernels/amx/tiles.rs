@@ -28,12 +28,14 @@ const _: () = assert!(size_of::<TileConfig>() == 64);
 
 impl TileConfig {
     /// Register `i` gets `rows[i]` rows of 64 bytes, or is not there where that is 0.
-    pub(super) fn palette1(rows: [u8; 8]) -> Self {
+    pub(super) const fn palette1(rows: [u8; 8]) -> Self {
         let mut config =
             Self { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
-        for (i, rows) in rows.into_iter().enumerate() {
-            config.rows[i] = rows;
-            config.row_bytes[i] = if rows == 0 { 0 } else { ROW_BYTES as u16 };
+        let mut i = 0;
+        while i < rows.len() {
+            config.rows[i] = rows[i];
+            config.row_bytes[i] = if rows[i] == 0 { 0 } else { ROW_BYTES as u16 };
+            i += 1;
         }
         config
     }
@@ -59,6 +61,6 @@ pub(crate) trait Tiles {
     unsafe fn store<const T: u8>(&mut self, to: *mut u8, stride: usize);
     /// `tdpbf16ps`: `C[i][j] += Σ A[i][2p]·B[p][2j] + A[i][2p+1]·B[p][2j+1]`, bf16 to f32, subnormals as zero.
     unsafe fn dot_bf16<const C: u8, const A: u8, const B: u8>(&mut self);
-    /// `tdpbssd`: the like for quads of signed bytes, to i32.
-    unsafe fn dot_i8<const C: u8, const A: u8, const B: u8>(&mut self);
+    /// `tdpbusd`: the like for quads of bytes, unsigned in A and signed in B, to i32.
+    unsafe fn dot_u8_i8<const C: u8, const A: u8, const B: u8>(&mut self);
 }
