@@ -3,6 +3,8 @@
 use super::product::{GROUP, HEIGHT, Operands};
 use super::session::{Kind, TileUnit};
 use crate::kernels::PANEL;
+use crate::kernels::avx512::Avx512;
+use crate::kernels::generic::matrix;
 use std::arch::x86_64::*;
 
 /// `c[32][32] (+)= a[32][2·pairs] · b[2·pairs][32]`: rows of `a` are `lda` bytes apart, `b` holds pairs of rows
@@ -53,6 +55,30 @@ pub(crate) unsafe fn tile_u8(
                 let p = c.add(row * ldc + column);
                 _mm512_storeu_ps(p, _mm512_cvtepi32_ps(_mm512_loadu_si512(p.cast())));
             }
+        }
+    }
+}
+
+/// `c[32][32] (+)= a[32][k] · b[k][32]`: rows of `a` are `lda` bytes apart. There are no tiles of f32; registers hold 8 rows.
+///
+/// # Safety
+/// The instructions named; 32 rows of k numbers in `a`, k rows of 32 in `b`, 32 rows of 32 at stride `ldc` in `c`.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+pub(crate) unsafe fn tile_f32(
+    a: *const u8,
+    lda: usize,
+    b: *const f32,
+    k: usize,
+    c: *mut f32,
+    ldc: usize,
+    accumulate: bool,
+) {
+    // SAFETY: the contracts are the same.
+    unsafe {
+        if accumulate {
+            matrix::tile::<Avx512, HEIGHT, 8, 2, true>(a, lda, b, k, c, ldc);
+        } else {
+            matrix::tile::<Avx512, HEIGHT, 8, 2, false>(a, lda, b, k, c, ldc);
         }
     }
 }
