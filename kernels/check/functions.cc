@@ -125,10 +125,26 @@ void gelu_by_the_error_function() {
     expect_equal("GELU of 0", sweep("GELU of 0", gelu, {0.0f, -0.0f}, {0, 0}, {0, 0}), std::vector<float>{0, 0});
 }
 
+/// Not a number must come out as one, whatever its sign and payload: as a weight of 0, or as the 0 left of GELU, it would
+/// look well.
+template <typename Function>
+void keeps_nan(const char *what, Function function) {
+    round_to_even();
+    Vector x = constant(-1.0f);
+    const uint32 patterns[] = {0x7FC00000u, 0xFFC00000u, 0x7F800001u, 0xFF800001u, 0x7FFFFFFFu, 0xFFFFFFFFu};
+    for (unsigned i = 0; i < 6; ++i)
+        x.set(__builtin_bit_cast(float, patterns[i]), 2 * i);
+    const Vector y = function(x);
+    for (unsigned i = 0; i < 16; ++i)
+        expect(std::isnan(y.get(i)) == (i < 12 && i % 2 == 0), what);
+}
+
 } // namespace
 
 void check_functions() {
     products_of_pairs();
     powers_of_two();
     gelu_by_the_error_function();
+    keeps_nan("2^t keeps what is not a number", exp2_of);
+    keeps_nan("GELU keeps what is not a number", gelu);
 }

@@ -7,7 +7,8 @@
 // |f|·2^-9 / 2^f ≤ 1.39e-3. Together below 2.6e-3, two thirds of the half unit (2^-8) of the result in bfloat16.
 //
 // An integer t makes an exact power of two, as the polynomial is 1 at 0. From −127 down the result is 0: the exponent's
-// bits become 0, and there is no table whose index could wrap. Between −127 and −126 it may be a subnormal or 0.
+// bits become 0, and there is no table whose index could wrap. Between −127 and −126 it may be a subnormal or 0. Not a
+// number, of either sign, stays one: it must not become a weight of 0.
 #pragma once
 
 #include "pair.h"
@@ -33,5 +34,6 @@ inline Vector exp2_of(const Vector &t) {
 
     // The integer moves into the exponent: both are bits of an f32.
     const auto exponent = aie::upshift(shifted.cast_to<int32>(), 23);
-    return aie::add(power.to_vector<float>().cast_to<int32>(), exponent).cast_to<float>();
+    const Vector whole = aie::add(power.to_vector<float>().cast_to<int32>(), exponent).cast_to<float>();
+    return aie::select(whole, t, not_a_number(aie::abs(t)));
 }

@@ -41,4 +41,9 @@ inline F32 multiply(const Pair &a, const Pair &b) {
 
 inline Vector constant(float value) { return aie::broadcast<float, 16>(value); }
 
+/// Where |x| is not a number: floats without a sign are ordered as their bits are, and a core compares integers by itself.
+inline aie::mask<16> not_a_number(const Vector &magnitude) {
+    return aie::lt(aie::broadcast<int32, 16>(0x7F800000), magnitude.cast_to<int32>());
+}
+
 inline void round_to_even() { aie::set_rounding(aie::rounding_mode::conv_even); }

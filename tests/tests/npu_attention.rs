@@ -53,10 +53,10 @@ fn int8(engine: &mut Engine, qkv: &[Vec<f32>; 3]) -> Vec<f32> {
     let out = Region { offset_bytes: 0, row_stride_bytes: stride };
     let problem = Int8AttentionProblem { heads: HEADS, frames: FRAMES, out };
     let queries = filled(engine, problem.queries_len_bytes(grid), BufferRole::Input, |bytes| {
-        problem.pack_queries(grid, &qkv[0], bytes);
+        problem.pack_queries(grid, &qkv[0], bytes).unwrap();
     });
     let keys = filled(engine, problem.keys_len_bytes(), BufferRole::Input, |bytes| {
-        problem.pack_keys(grid, &qkv[1], &qkv[2], bytes);
+        problem.pack_keys(grid, &qkv[1], &qkv[2], bytes).unwrap();
     });
     let out = engine.buffer(problem.padded_frames(grid) * stride, BufferRole::Output).unwrap();
     let launch = engine.attention_int8(&problem, queries.id(), keys.id(), out.id()).unwrap();

@@ -24,6 +24,9 @@ const UNSAFE_ROOMS: &[&str] = &[
     // Callers of kernels that write disjoint parts of one output from several threads.
     "crates/cpu-backend/src/attention/cached.rs",
     "crates/cpu-backend/src/attention/flash.rs",
+    "crates/cpu-backend/src/attention/heads.rs",
+    "crates/cpu-backend/src/encoder/chain.rs",
+    "crates/cpu-backend/src/encoder/stem.rs",
     "crates/cpu-backend/src/linear/few.rs",
     "crates/cpu-backend/src/linear/many.rs",
     "crates/cpu-backend/src/row_ops.rs",

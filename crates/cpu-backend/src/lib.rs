@@ -10,6 +10,7 @@
 //! | a tied token embedding | [`Linear::row`] of the layer that gives the logits |
 //! | the encoder's attention | [`attention()`]: all positions at once |
 //! | the decoder's attention | [`attend`]: a few queries against a [`KvCache`], each its own or one for all |
+//! | the whole encoder | [`encode_stem`], then [`encode_blocks`], on a [`Workspace`] |
 //! | between the layers | [`layer_norm`], [`gelu`], [`softmax`], [`add`] |
 //! | what is right | [`reference`](mod@reference): the same in f64, naively; tests hold every level to it |
 //!
@@ -46,6 +47,7 @@
 mod aligned;
 mod attention;
 mod context;
+mod encoder;
 mod error;
 mod kernels;
 mod level;
@@ -59,6 +61,7 @@ mod tests;
 
 pub use attention::{Keys, KvCache, KvStorage, Mask, Scores, attend, attention};
 pub use context::Context;
+pub use encoder::{Block, Convolution, Norm, Workspace, encode_blocks, encode_stem};
 pub use error::Error;
 pub use level::{Level, LevelKind};
 pub use linear::{Epilogue, Linear, Storage, Weights};

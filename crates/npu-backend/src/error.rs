@@ -127,6 +127,16 @@ pub enum Error {
         /// What does not fit.
         why: String,
     },
+    /// Values that int8 cannot hold.
+    #[error(
+        "row {row} of the {what} is not finite, which int8 cannot hold; multiply it in bf16 or on the CPU"
+    )]
+    NotFinite {
+        /// Which operand.
+        what: &'static str,
+        /// Its row.
+        row: usize,
+    },
     /// A launch binds one buffer twice and writes it: its own reads and writes would race.
     #[error(
         "launch {index}: arguments {first} and {second} are both {buffer:?}, and the kernel writes one of them"

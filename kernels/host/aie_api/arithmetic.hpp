@@ -106,14 +106,14 @@ inline vector<float, N> to_float(const vector<int32_t, N> &v) {
     return vector<float, N>(detail::convert<float, N>(v.data));
 }
 
-/// Nearest integer, ties to even whatever the mode (the device adds a large constant), saturating.
+/// Nearest integer, ties to even whatever the mode (the device adds a large constant), saturating; of a NaN the least.
 template <typename T, unsigned N>
 inline vector<int32_t, N> to_fixed(const vector<float, N> &v) {
     static_assert(std::is_same_v<T, int32_t>);
     vector<int32_t, N> fixed;
     for (unsigned i = 0; i < N; ++i) {
         const float x = v.data[i];
-        fixed.data[i] = x >= 2147483648.0f ? INT32_MAX : x < -2147483648.0f ? INT32_MIN : static_cast<int32_t>(std::rint(x));
+        fixed.data[i] = x >= 2147483648.0f ? INT32_MAX : !(x >= -2147483648.0f) ? INT32_MIN : static_cast<int32_t>(std::rint(x));
     }
     return fixed;
 }

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod attention;
+mod encoder;
 mod linear;
 mod rows;
 

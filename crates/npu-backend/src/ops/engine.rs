@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::images::{Images, Operation};
+use super::pool::Pool;
 use super::weights::DeviceWeights;
 use crate::device::{
     ArgumentSpec, Batch, Buffer, BufferId, BufferRole, ContextId, Device, DeviceInfo, KernelEntry, KernelId,
@@ -24,6 +25,7 @@ pub struct Engine {
     context: ContextId,
     grid: Grid,
     streams: HashMap<Operation, KernelId>,
+    pool: Pool,
 }
 
 impl Engine {
@@ -35,7 +37,7 @@ impl Engine {
         let grid = Grid::of(device.info());
         let overlay = images.overlay(device.info().arch)?;
         let context = device.load(&overlay)?;
-        Ok(Self { device, images, context, grid, streams: HashMap::new() })
+        Ok(Self { device, images, context, grid, streams: HashMap::new(), pool: Pool::default() })
     }
 
     /// What the device is.
@@ -56,20 +58,56 @@ impl Engine {
         &*self.device
     }
 
-    /// A buffer, zeroed on both sides.
+    /// A buffer, zeroed on both sides: one that was given back, or a new one.
     ///
     /// # Errors
-    /// [`Error::Alloc`].
+    /// [`Error::Alloc`], when what lies idle has been given up for it in vain.
     pub fn buffer(&mut self, len_bytes: usize, role: BufferRole) -> Result<Buffer> {
-        self.device.alloc(len_bytes, role)
+        if let Some(buffer) = self.pool.take(len_bytes, role) {
+            match self.clear(&buffer) {
+                Ok(()) => return Ok(buffer),
+                // Given back before its ticket was waited for.
+                Err(Error::Busy { .. }) => self.device.free(buffer)?,
+                Err(error) => return Err(error),
+            }
+        }
+        loop {
+            match self.device.alloc(len_bytes, role) {
+                Err(Error::Alloc { .. }) if self.give_up_oldest()? => {}
+                made => return made,
+            }
+        }
     }
 
-    /// Gives a buffer back.
+    /// Gives a buffer back: it is kept for the next of its length and role.
     ///
     /// # Errors
-    /// [`Error::UnknownBuffer`].
+    /// [`Error::UnknownBuffer`] if it is another device's.
     pub fn free(&mut self, buffer: Buffer) -> Result<()> {
-        self.device.free(buffer)
+        self.device.host(buffer.id())?;
+        self.pool.give(buffer);
+        while let Some(surplus) = self.pool.surplus() {
+            self.device.free(surplus)?;
+        }
+        Ok(())
+    }
+
+    /// Zeros on both sides.
+    fn clear(&mut self, buffer: &Buffer) -> Result<()> {
+        let (id, whole) = (buffer.id(), 0..buffer.len_bytes());
+        if buffer.role().device_writes() {
+            // Or these lines, older than what launches wrote, would be pushed in part.
+            self.device.pull(id, whole.clone())?;
+        }
+        self.device.host_mut(id)?.fill(0);
+        self.device.push(id, whole)
+    }
+
+    /// Whether something was idle.
+    fn give_up_oldest(&mut self) -> Result<bool> {
+        let Some(buffer) = self.pool.oldest() else { return Ok(false) };
+        self.device.free(buffer)?;
+        Ok(true)
     }
 
     /// Packs weights for products like `problem` (any `m`, any place of its operands) and makes them resident.
@@ -78,7 +116,7 @@ impl Engine {
     /// [`Error::Alloc`].
     pub fn weights(&mut self, problem: &GemmProblem, weights: &Weights<'_>) -> Result<DeviceWeights> {
         let packed = pack::weights(self.grid, problem, weights);
-        let buffer = self.device.alloc(packed.len(), BufferRole::Weight)?;
+        let buffer = self.buffer(packed.len(), BufferRole::Weight)?;
         self.write(buffer.id(), 0..packed.len(), |bytes| bytes.copy_from_slice(&packed))?;
         let tag = PackTag::new(self.device.info().arch, problem.kind);
         Ok(DeviceWeights { buffer, tag, k: problem.k, n: problem.n, residual: problem.residual.is_some() })

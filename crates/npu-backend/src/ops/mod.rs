@@ -3,6 +3,7 @@
 mod engine;
 mod images;
 mod modelled;
+mod pool;
 pub mod strategies;
 mod weights;
 

@@ -86,7 +86,11 @@ impl Int8AttentionProblem {
     }
 
     /// Packs queries `[frames, heads × 64]` into a zeroed buffer of [`Self::queries_len_bytes`].
-    pub fn pack_queries(&self, grid: Grid, queries: &[f32], packed: &mut [u8]) {
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`]: a softmax in integers would make weights of it.
+    pub fn pack_queries(&self, grid: Grid, queries: &[f32], packed: &mut [u8]) -> Result<()> {
+        self.check_finite("queries", queries)?;
         let rows = packed.chunks_exact_mut(self.query_row_bytes(grid));
         for (row, to) in queries.chunks_exact(self.heads * HEAD_DIM).zip(rows) {
             for (head, values) in row.chunks_exact(HEAD_DIM).enumerate() {
@@ -97,10 +101,16 @@ impl Int8AttentionProblem {
                 to[at..at + 4].copy_from_slice(&scale.to_le_bytes());
             }
         }
+        Ok(())
     }
 
     /// Packs keys and values, `[frames, heads × 64]` each, into a zeroed buffer of [`Self::keys_len_bytes`].
-    pub fn pack_keys(&self, grid: Grid, keys: &[f32], values: &[f32], packed: &mut [u8]) {
+    ///
+    /// # Errors
+    /// As [`Self::pack_queries`].
+    pub fn pack_keys(&self, grid: Grid, keys: &[f32], values: &[f32], packed: &mut [u8]) -> Result<()> {
+        self.check_finite("keys", keys)?;
+        self.check_finite("values", values)?;
         let (idle, heads) = packed.split_at_mut(B_OBJECT_BYTES);
         self.params(grid, params::IDLE, &[]).write(idle);
         for (head, to) in heads.chunks_exact_mut(self.head_bytes()).enumerate() {
@@ -121,6 +131,14 @@ impl Int8AttentionProblem {
                     *to = quantise(value, scale).to_le_bytes()[0];
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn check_finite(&self, what: &'static str, rows: &[f32]) -> Result<()> {
+        match rows.iter().position(|value| !value.is_finite()) {
+            Some(at) => Err(Error::NotFinite { what, row: at / (self.heads * HEAD_DIM) }),
+            None => Ok(()),
         }
     }
 
@@ -155,8 +173,7 @@ fn channel_scales<'a>(rows: impl Iterator<Item = &'a [f32]>) -> [f32; HEAD_DIM] 
     let mut largest = [0.0f32; HEAD_DIM];
     for row in rows {
         for (largest, value) in largest.iter_mut().zip(row) {
-            let broken = largest.is_nan() || !value.is_finite();
-            *largest = if broken { f32::NAN } else { largest.max(value.abs()) };
+            *largest = largest.max(value.abs());
         }
     }
     largest.map(|largest| largest / 127.0)

@@ -38,10 +38,10 @@ impl Case {
         let problem = Int8AttentionProblem { heads, frames, out };
         let qkv: [Vec<f32>; 3] = std::array::from_fn(|_| spread(&mut random, frames, d));
         let queries = filled(&mut engine, problem.queries_len_bytes(grid), BufferRole::Input, |bytes| {
-            problem.pack_queries(grid, &qkv[0], bytes);
+            problem.pack_queries(grid, &qkv[0], bytes).unwrap();
         });
         let keys = filled(&mut engine, problem.keys_len_bytes(), BufferRole::Input, |bytes| {
-            problem.pack_keys(grid, &qkv[1], &qkv[2], bytes);
+            problem.pack_keys(grid, &qkv[1], &qkv[2], bytes).unwrap();
         });
         let len = out.offset_bytes + problem.padded_frames(grid) * row_stride_bytes;
         let output = engine.buffer(len, BufferRole::Output).unwrap();

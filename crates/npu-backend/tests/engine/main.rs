@@ -8,6 +8,7 @@
 mod attention;
 mod attention_int8;
 mod gemm;
+mod pool;
 mod random;
 mod requantise;
 mod strategies;

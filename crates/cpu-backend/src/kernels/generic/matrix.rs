@@ -1,7 +1,7 @@
 //! Products: a 12×32 tile of a large product, and a few rows times a stream of weights.
 
 use super::simd::Simd;
-use crate::kernels::{A_STRIDE, PANEL, TILE_ROWS};
+use crate::kernels::{PANEL, TILE_ROWS};
 use half::{bf16, f16};
 
 /// How the elements of a matrix `w[k][column]` lie in memory: groups of [`Layout::GROUP`] consecutive `k` are
@@ -202,15 +202,14 @@ pub(crate) unsafe fn few_rows<S: Simd, L: Layout>(
 }
 
 /// `c[12][32] =, with `ADD` +=, a[12][k] · b[k][32]`, in register blocks of `MR` rows by `NV` vectors.
-/// `a` has the fixed row stride [`A_STRIDE`], so that twelve rows need one address register.
 ///
 /// # Safety
-/// As [`Simd`]; `a` holds 12 rows of k, `b` holds k rows of 32 at stride 32, `c` 12 rows of 32 at stride `ldc`.
+/// As [`Simd`]; `a` holds 12 rows of k numbers, `lda` bytes apart, `b` k rows of 32, `c` 12 rows of 32 at stride `ldc`.
 #[inline(always)]
 pub(crate) unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const ADD: bool>(
-    a: *const f32,
+    a: *const u8,
+    lda: usize,
     b: *const f32,
-    ldb: usize,
     k: usize,
     c: *mut f32,
     ldc: usize,
@@ -221,17 +220,17 @@ pub(crate) unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const ADD: 
         while row < TILE_ROWS {
             // SAFETY: row + MR ≤ 12 and column + NV · LANES ≤ 32, as MR divides 12 and NV · LANES divides 32.
             unsafe {
-                let a = a.add(row * A_STRIDE);
+                let a = a.add(row * lda);
                 let b = b.add(column);
                 let c = c.add(row * ldc + column);
                 let mut acc = [[S::splat(0.0); NV]; MR];
                 for depth in 0..k {
                     let mut right = [S::splat(0.0); NV];
                     for v in 0..NV {
-                        right[v] = S::load(b.add(depth * ldb + v * S::LANES));
+                        right[v] = S::load(b.add(depth * PANEL + v * S::LANES));
                     }
                     for i in 0..MR {
-                        let left = S::splat(*a.add(i * A_STRIDE + depth));
+                        let left = S::splat(a.add(i * lda + depth * 4).cast::<f32>().read_unaligned());
                         for v in 0..NV {
                             acc[i][v] = S::fma(left, right[v], acc[i][v]);
                         }

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use npu_backend::ops::Engine;
 use npu_backend::schedule::pack;
 use npu_backend::schedule::{GemmKind, GemmProblem, Region};
-use npu_backend::{Batch, Buffer, BufferRole, Error, Result};
+use npu_backend::{Batch, Buffer, BufferId, BufferRole, Error, Result};
 
 use super::buffers::{BlockBuffers, BlockDims};
 use super::linear::{NpuLinear, Packing, Residents};
@@ -241,16 +241,28 @@ impl Session {
         let (k, n) = (layer.weight.cols(), layer.weight.rows());
         let grid = self.engine.grid();
         let problem = GemmProblem::dense(grid, kind, (x.len() / k, k, n));
-        let input = self.engine.buffer(problem.a_len_bytes(grid), BufferRole::Input)?;
-        let output = match self.engine.buffer(problem.c_len_bytes(grid), BufferRole::Output) {
-            Ok(output) => output,
-            Err(error) => {
-                self.engine.free(input)?;
-                return Err(error);
-            }
-        };
-        let done = self.one_product(layer, &problem, gelu, (&input, &output), x, y);
-        self.engine.free(input).and(self.engine.free(output)).and(done)
+        let wants =
+            [(problem.a_len_bytes(grid), BufferRole::Input), (problem.c_len_bytes(grid), BufferRole::Output)];
+        self.lent(wants, |session, [input, output]| {
+            session.one_product(layer, &problem, gelu, (input, output), x, y)
+        })
+    }
+
+    /// Lends buffers, all zeros, for one piece of work.
+    fn lent<const N: usize>(
+        &mut self,
+        wants: [(usize, BufferRole); N],
+        work: impl FnOnce(&mut Self, [BufferId; N]) -> Result<()>,
+    ) -> Result<()> {
+        let (mut buffers, mut ids) = (Vec::with_capacity(N), [BufferId(0); N]);
+        let made = wants.iter().zip(&mut ids).try_for_each(|(&(len_bytes, role), id)| {
+            let buffer = self.engine.buffer(len_bytes, role)?;
+            *id = buffer.id();
+            buffers.push(buffer);
+            Ok(())
+        });
+        let done = made.and_then(|()| work(self, ids));
+        buffers.into_iter().fold(done, |done, buffer| done.and(self.engine.free(buffer)))
     }
 
     fn one_product(
@@ -258,24 +270,24 @@ impl Session {
         layer: &NpuLinear,
         problem: &npu_backend::schedule::GemmProblem,
         gelu: bool,
-        (input, output): (&Buffer, &Buffer),
+        (input, output): (BufferId, BufferId),
         x: &[f32],
         y: &mut [f32],
     ) -> Result<()> {
         let weights = self.residents.get(&mut self.engine, layer, Packing::plain(problem.kind, gelu))?;
-        let launch = self.engine.gemm(problem, input.id(), weights, output.id(), None)?;
+        let launch = self.engine.gemm(problem, input, weights, output, None)?;
         let (stride, rows) = (problem.a.row_stride_bytes, x.len() / problem.k);
-        self.engine.write(input.id(), 0..rows * stride, |bytes| match problem.kind {
+        self.engine.write(input, 0..rows * stride, |bytes| match problem.kind {
             GemmKind::Bf16 => pack::rows_to_bf16(x, problem.k, bytes, stride),
             _ => pack::rows_to_int8(x, problem.k, stride - problem.kind.row_tail_bytes(), bytes, stride),
         })?;
         self.engine.run(&Batch::new(vec![launch])?)?;
         let stride = problem.c.row_stride_bytes;
-        self.engine.read(output.id(), 0..rows * stride, |bytes| {
+        self.engine.read(output, 0..rows * stride, |bytes| {
             pack::rows_from_bf16(bytes, stride, problem.n, y);
         })?;
-        let (packing, from) = (Packing::plain(problem.kind, gelu), Source::Buffer(input.id()));
-        let watched = Watched { name: "linear", layer, packing, problem, from, to: output.id() };
+        let (packing, from) = (Packing::plain(problem.kind, gelu), Source::Buffer(input));
+        let watched = Watched { name: "linear", layer, packing, problem, from, to: output };
         self.shadow.product(&mut self.engine, &watched)
     }
 
@@ -298,23 +310,21 @@ impl Session {
             out: region.c,
         };
         let params = problem.params(grid);
-        let input = self.engine.buffer(3 * part, BufferRole::Input)?;
-        let words = self.engine.buffer(params.len(), BufferRole::Weight)?;
-        let output = self.engine.buffer(part, BufferRole::Output)?;
-        let done = (|| {
-            let launch = self.engine.attention(&problem, input.id(), words.id(), output.id())?;
-            self.engine.write(words.id(), 0..params.len(), |bytes| bytes.copy_from_slice(&params))?;
-            self.engine.write(input.id(), 0..3 * part, |bytes| {
+        let wants =
+            [(3 * part, BufferRole::Input), (params.len(), BufferRole::Weight), (part, BufferRole::Output)];
+        self.lent(wants, |session, [input, words, output]| {
+            let launch = session.engine.attention(&problem, input, words, output)?;
+            session.engine.write(words, 0..params.len(), |bytes| bytes.copy_from_slice(&params))?;
+            session.engine.write(input, 0..3 * part, |bytes| {
                 for (index, values) in [q, k, v].into_iter().enumerate() {
                     pack::rows_to_bf16(values, d, &mut bytes[index * stride..], 3 * stride);
                 }
             })?;
-            self.engine.run(&Batch::new(vec![launch])?)?;
-            self.engine.read(output.id(), 0..dims.frames * stride, |bytes| {
+            session.engine.run(&Batch::new(vec![launch])?)?;
+            session.engine.read(output, 0..dims.frames * stride, |bytes| {
                 pack::rows_from_bf16(bytes, stride, d, out);
             })?;
-            self.shadow.attention(&mut self.engine, &problem, (input.id(), output.id()))
-        })();
-        self.engine.free(input).and(self.engine.free(words)).and(self.engine.free(output)).and(done)
+            session.shadow.attention(&mut session.engine, &problem, (input, output))
+        })
     }
 }
