@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 #[cfg(target_arch = "x86_64")]
-use crate::kernels::{TileUnit, amx_refusal};
+use crate::kernels::{TileSession, TileUnit, amx_refusal};
 use std::fmt;
 
 /// The name of a family of kernels, whether or not this machine has it.
@@ -126,6 +126,16 @@ impl Level {
     pub(crate) fn tile_unit(self) -> Option<TileUnit> {
         self.tiles
     }
+
+    /// Releases, when it is dropped, the tile registers that products have configured on this thread.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn hold_tiles(self) -> Option<TileSession> {
+        self.tiles.map(|_| TileSession::new())
+    }
+
+    /// No level of this target has tile registers.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn hold_tiles(self) {}
 
     /// The fastest level of this machine.
     #[must_use]

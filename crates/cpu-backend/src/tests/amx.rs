@@ -31,11 +31,13 @@ fn forward(ctx: &Context, layer: &Linear, rows: usize, epilogue: Epilogue) -> Ve
 fn bytes_and_f32_are_as_avx512_has_them_to_the_last_bit() {
     for level in levels() {
         let avx512 = Level::new(LevelKind::Avx512).unwrap();
-        for (rows, inputs, outputs) in [(9, 3, 5), (32, 64, 32), (33, 530, 70), (100, 64, 33), (65, 256, 96)] {
+        for (rows, inputs, outputs) in [(9, 3, 5), (32, 64, 32), (33, 530, 70), (100, 64, 33), (65, 256, 96)]
+        {
             let w = numbers(7, outputs * inputs);
             for storage in [Storage::F32, Storage::Int8] {
                 let layer =
-                    Linear::new(Weights::F32(&w), Some(&numbers(3, outputs)), outputs, inputs, storage).unwrap();
+                    Linear::new(Weights::F32(&w), Some(&numbers(3, outputs)), outputs, inputs, storage)
+                        .unwrap();
                 for epilogue in [Epilogue::None, Epilogue::Gelu, Epilogue::Residual] {
                     let at = |level| {
                         let ctx = Context::single(level).with_int8_activations();
@@ -70,7 +72,8 @@ fn attention_within_the_rounding_of_bf16() {
             let (q, k, v) = (numbers(1, queries * 128), numbers(2, keys * 128), numbers(3, keys * 128));
             let mut got = vec![f32::NAN; q.len()];
             attention(&Context::single(level), &q, &k, &v, 2, 64, mask, 0.125, &mut got);
-            let sees = |row: usize| if mask == Mask::None { keys } else { (keys + row + 1).saturating_sub(queries) };
+            let sees =
+                |row: usize| if mask == Mask::None { keys } else { (keys + row + 1).saturating_sub(queries) };
             let want = reference::attention(&wide(&q), &wide(&k), &wide(&v), 2, 64, sees, 0.125);
             let rounding = 1.0 / 256.0;
             let bound = 2.0 * (2.0 * rounding * 8.0) + 2.0 * rounding;

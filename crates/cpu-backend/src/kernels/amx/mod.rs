@@ -9,6 +9,7 @@
 //! | the processor's own | [`instructions`] |
 //! | the architecture in plain Rust, for tests | `model` |
 //! | a product of 32 rows with a panel, for both | [`product`] |
+//! | the level's products, as `Level` calls them | [`products`] |
 //! | when a thread's registers are configured and released | [`TileSession`] |
 //!
 //! # Rules for the registers
@@ -45,9 +46,13 @@ mod instructions;
 mod model;
 mod permission;
 mod product;
+mod products;
 mod session;
 mod tiles;
 
 pub(crate) use permission::refusal;
-pub(crate) use product::{HEIGHT, Operands};
-pub(crate) use session::{Kind, TileSession, TileUnit};
+pub(crate) use product::HEIGHT;
+pub(crate) use products::{tile_bf16, tile_f32, tile_u8};
+#[cfg(test)]
+pub(crate) use session::tiles_are_configured;
+pub(crate) use session::{TileSession, TileUnit};
