@@ -121,7 +121,7 @@ impl Context {
         };
         match &self.pool {
             Threads::Own(pool) => pool.run(tasks, &task),
-            Threads::Rayon(pool) if tasks > 1 => pool.install(|| (0..tasks).into_par_iter().for_each(&task)),
+            Threads::Rayon(pool) if tasks > 1 => pool.install(|| (0..tasks).into_par_iter().for_each(task)),
             _ => (0..tasks).for_each(task),
         }
     }

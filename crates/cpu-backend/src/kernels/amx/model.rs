@@ -168,6 +168,7 @@ impl Tiles for Model {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// Registers 0, 1 and 2 shaped for a product of 1 × 1 × 1 groups, and what one such product gives.

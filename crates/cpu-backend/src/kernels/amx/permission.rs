@@ -1,4 +1,5 @@
-//! Whether this process may use AMX: the processor has it, the system has enabled it, and permits it.
+//! Whether this process may use AMX: the processor has it (and the AVX-512 for what is not tiles), the system has
+//! enabled it, and permits it.
 //!
 //! Linux (5.16 and later) lets a process use tile data only after it asked, once, for all of its threads
 //! (`Documentation/arch/x86/xstate.rst`). Without that, the first tile instruction is a SIGILL.
@@ -11,6 +12,8 @@ use std::sync::OnceLock;
 struct Processor {
     /// EDX of leaf 7, subleaf 0.
     leaf7_edx: u32,
+    /// AVX-512 with dot products of bytes (VNNI) and of bf16.
+    vector_dots: bool,
     /// The state components that the system has enabled.
     xcr0: u64,
 }
@@ -20,7 +23,7 @@ const FEATURES: [(u32, &str); 3] = [(22, "AMX-BF16"), (24, "AMX-TILE"), (25, "AM
 /// Tile configuration (17) and tile data (18).
 const TILE_STATE: u64 = 0b11 << 17;
 
-/// Why AMX cannot be used, or `None` if it can. Asks the system at the first call, for the whole process.
+/// Why the AMX level cannot be used, or `None` if it can. Asks the system at the first call, for the whole process.
 pub(crate) fn refusal() -> Option<&'static str> {
     static ANSWER: OnceLock<Option<String>> = OnceLock::new();
     ANSWER.get_or_init(|| find_refusal(Processor::here(), request_permission)).as_deref()
@@ -30,6 +33,9 @@ fn find_refusal(processor: Processor, request: impl FnOnce() -> Result<(), Strin
     let missing = FEATURES.into_iter().find(|(bit, _)| processor.leaf7_edx >> bit & 1 == 0);
     if let Some((bit, name)) = missing {
         return Some(format!("the CPU has no {name} (CPUID leaf 7, EDX bit {bit})"));
+    }
+    if !processor.vector_dots {
+        return Some("the CPU has AMX, but no AVX-512 VNNI or no AVX-512 BF16".into());
     }
     if processor.xcr0 & TILE_STATE != TILE_STATE {
         let xcr0 = processor.xcr0;
@@ -48,7 +54,9 @@ impl Processor {
             return Self::default();
         }
         // SAFETY: `xsave` was detected, which takes the system's use of it (OSXSAVE).
-        Self { leaf7_edx: __cpuid_count(7, 0).edx, xcr0: unsafe { enabled_state() } }
+        let xcr0 = unsafe { enabled_state() };
+        let vector_dots = has!("avx512vnni") && has!("avx512bf16");
+        Self { leaf7_edx: __cpuid_count(7, 0).edx, vector_dots, xcr0 }
     }
 }
 
@@ -98,9 +106,11 @@ fn request_permission() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const ALL: Processor = Processor { leaf7_edx: 1 << 22 | 1 << 24 | 1 << 25, xcr0: 0x6_02e7 };
+    const ALL: Processor =
+        Processor { leaf7_edx: 1 << 22 | 1 << 24 | 1 << 25, vector_dots: true, xcr0: 0x6_02e7 };
 
     #[test]
     fn each_thing_that_may_be_missing_is_named() {
@@ -111,6 +121,7 @@ mod tests {
             let refused = find_refusal(without, || unreachable!("asks for what is not there")).unwrap();
             assert!(refused.contains(name), "{refused}");
         }
+        assert!(asked(Processor { vector_dots: false, ..ALL }).unwrap().contains("VNNI"));
         for xcr0 in [0x2e7, 0x2_02e7, 0x4_02e7] {
             assert!(asked(Processor { xcr0, ..ALL }).unwrap().contains("tile state"));
         }

@@ -111,8 +111,8 @@ unsafe fn run<T: Tiles>(tiles: &mut T, configured: bool, kind: Kind, on: Operand
 }
 
 #[cfg(test)]
-#[allow(clippy::print_stderr, reason = "units that are not there are named")]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests; units that are not there are named")]
     use super::*;
     use crate::kernels::PANEL;
     use crate::kernels::amx::HEIGHT;
