@@ -19,7 +19,8 @@ pub enum LevelKind {
     Avx512,
     /// x86-64 with AMX for bf16 and int8 (Intel servers since 2023), and AVX-512 with VNNI and BF16 for the rest.
     ///
-    /// Tested on a model of the tile unit and by the machine code of each instruction; it has not run on silicon.
+    /// Tested on a model of the tile unit, by the machine code of each instruction, and in an emulator; it has not run
+    /// on silicon.
     Amx,
 }
 
