@@ -3,7 +3,7 @@
 mod whole;
 
 use std::ops::Deref;
-use std::sync::{Mutex, RwLockReadGuard};
+use std::sync::Mutex;
 
 use candle_core::{CpuStorage, Device, Storage as CandleStorage, Tensor};
 use cpu_backend::{Context, Linear, Mask, Storage, Weights, Workspace};
@@ -71,7 +71,7 @@ impl Accelerator for CpuAccelerator {
         }
         let mut y = match epilogue {
             Epilogue::Residual(residual) if residual.dims() == [frames, weight.outputs] => {
-                Lent::of(residual)?.to_vec()
+                lent(residual)?.to_vec()
             }
             Epilogue::Residual(residual) => {
                 return Err(Error::Shape(format!("a residual of {:?} does not fit", residual.dims())));
@@ -83,7 +83,7 @@ impl Accelerator for CpuAccelerator {
             Epilogue::Gelu => cpu_backend::Epilogue::Gelu,
             Epilogue::Residual(_) => cpu_backend::Epilogue::Residual,
         };
-        layer.forward(&self.context, &Lent::of(x)?, frames, &mut y, fused);
+        layer.forward(&self.context, &lent(x)?, frames, &mut y, fused);
         Ok(Tensor::from_vec(y, (frames, weight.outputs), &Device::Cpu)?)
     }
 
@@ -96,7 +96,7 @@ impl Accelerator for CpuAccelerator {
         #[allow(clippy::cast_precision_loss, reason = "head_dim is at most a few hundred")]
         let scale = 1.0 / (head_dim as f32).sqrt();
         let mut out = vec![0.0; frames * d_model];
-        let (q, k, v) = (Lent::of(q)?, Lent::of(k)?, Lent::of(v)?);
+        let (q, k, v) = (lent(q)?, lent(k)?, lent(v)?);
         let context = &self.context;
         cpu_backend::attention(context, &q, &k, &v, heads, head_dim, Mask::None, scale, &mut out);
         Ok(Tensor::from_vec(out, (frames, d_model), &Device::Cpu)?)
@@ -104,35 +104,34 @@ impl Accelerator for CpuAccelerator {
 
     fn layer_norm(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let mut y = vec![0.0; x.elem_count()];
-        let (values, weight, bias) = (Lent::of(x)?, Lent::of(weight)?, Lent::of(bias)?);
+        let (values, weight, bias) = (lent(x)?, lent(weight)?, lent(bias)?);
         cpu_backend::layer_norm(&self.context, &values, &weight, &bias, LAYER_NORM_EPS, &mut y);
         Ok(Tensor::from_vec(y, x.shape(), &Device::Cpu)?)
     }
 }
 
 /// The values of a contiguous f32 tensor on the CPU.
-struct Lent<'a> {
-    storage: RwLockReadGuard<'a, CandleStorage>,
-    range: (usize, usize),
-}
-
-impl<'a> Lent<'a> {
-    fn of(tensor: &'a Tensor) -> Result<Self> {
-        let (storage, layout) = tensor.storage_and_layout();
-        match (&*storage, layout.contiguous_offsets()) {
-            (CandleStorage::Cpu(CpuStorage::F32(_)), Some(range)) => Ok(Self { storage, range }),
-            _ => Err(Error::Shape("the CPU accelerator takes contiguous f32 tensors on the CPU".into())),
-        }
+fn lent(tensor: &Tensor) -> Result<impl Deref<Target = [f32]> + '_> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (CandleStorage::Cpu(CpuStorage::F32(_)), Some(range)) => Ok(Lent { storage, range }),
+        _ => Err(Error::Shape("the CPU accelerator takes contiguous f32 tensors on the CPU".into())),
     }
 }
 
-impl Deref for Lent<'_> {
+/// A part of f32 storage on the CPU, and the lock that it is read under.
+struct Lent<G> {
+    storage: G,
+    range: (usize, usize),
+}
+
+impl<G: Deref<Target = CandleStorage>> Deref for Lent<G> {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
         match &*self.storage {
             CandleStorage::Cpu(CpuStorage::F32(all)) => &all[self.range.0..self.range.1],
-            // Made only of f32 on the CPU.
+            // `lent` makes it of no other.
             _ => &[],
         }
     }
