@@ -3,7 +3,7 @@
 
 use super::{Columns, PANEL, TILE_ROWS, dispatch, portable};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
+use super::{amx, avx2, avx512};
 use crate::level::{Level, LevelKind};
 
 /// Most rows that a level's tile has.
@@ -65,6 +65,10 @@ impl Tile {
 impl Level {
     /// Rows of a tile.
     pub(crate) fn tile_rows(self) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if self.kind() == LevelKind::Amx {
+            return amx::HEIGHT;
+        }
         TILE_ROWS
     }
 
@@ -99,6 +103,17 @@ impl Level {
         assert!(b.len() >= groups * 4 * PANEL);
         assert!(ldc >= PANEL && c.len() >= (rows - 1) * ldc + PANEL);
         let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+        #[cfg(target_arch = "x86_64")]
+        if let Some(unit) = self.tile_unit() {
+            // SAFETY: the bounds were checked; a level with a tile unit proves that and AVX-512.
+            return unsafe {
+                match number {
+                    Number::F32 => amx::tile_f32(a, stride, b.cast(), depth, c, ldc, accumulate),
+                    Number::Bf16 => amx::tile_bf16(unit, a, stride, b, groups, c, ldc, accumulate),
+                    Number::U8 => amx::tile_u8(unit, a, stride, b, groups, c, ldc),
+                }
+            };
+        }
         match number {
             Number::F32 => dispatch!(self, tile_f32(a, stride, b.cast(), depth, c, ldc, accumulate)),
             #[cfg(target_arch = "x86_64")]
