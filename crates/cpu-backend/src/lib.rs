@@ -11,6 +11,7 @@
 //! | the encoder's attention | [`attention()`]: all positions at once |
 //! | the decoder's attention | [`attend`]: a few queries against a [`KvCache`], each its own or one for all |
 //! | the whole encoder | [`encode_stem`], then [`encode_blocks`], on a [`Workspace`] |
+//! | a row of logits | [`largest`], [`sum_exp`], which leave it as it is |
 //! | between the layers | [`layer_norm`], [`gelu`], [`softmax`], [`add`] |
 //! | what is right | [`reference`](mod@reference): the same in f64, naively; tests hold every level to it |
 //!
@@ -54,10 +55,12 @@ mod level;
 mod linear;
 mod pool;
 pub mod reference;
+mod resident;
 mod row_ops;
 mod scratch;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 pub use attention::{Keys, KvCache, KvStorage, Mask, Scores, attend, attention};
 pub use context::Context;
@@ -66,3 +69,4 @@ pub use error::Error;
 pub use level::{Level, LevelKind};
 pub use linear::{Epilogue, Linear, Storage, Weights};
 pub use row_ops::{add, gelu, layer_norm, softmax};
+pub use vocabulary::{largest, sum_exp};

@@ -5,9 +5,9 @@
 //! of 4, outputs to a multiple of 32.
 
 use super::{Storage, Weights};
-use crate::aligned::Aligned;
 use crate::error::Error;
 use crate::kernels::{Matrix, PANEL};
+use crate::resident::Resident;
 use half::bf16;
 
 /// Packed weights of one layer.
@@ -20,11 +20,11 @@ pub(super) struct Packed {
 
 #[derive(Clone, Debug)]
 enum Data {
-    F32(Aligned<f32>),
+    F32(Resident<f32>),
     /// Scales, where the weights came as whole numbers: those are kept, being exact in bf16.
-    Bf16(Aligned<bf16>, Option<Vec<f32>>),
+    Bf16(Resident<bf16>, Option<Vec<f32>>),
     /// Scales, and sums of each output's whole numbers.
-    Int8(Aligned<i8>, Vec<f32>, Vec<f32>),
+    Int8(Resident<i8>, Vec<f32>, Vec<f32>),
 }
 
 /// Where weight (output, k) is kept.
@@ -69,7 +69,7 @@ impl Packed {
         let mut row = vec![0.0_f32; inputs];
         let data = match storage {
             Storage::F32 => {
-                let mut data = Aligned::zeroed(room);
+                let mut data = Resident::zeroed(room);
                 for o in 0..outputs {
                     weights.read_row(o, &mut row);
                     row.iter().enumerate().for_each(|(k, &w)| data[offset(o, k, depth, 1)] = w);
@@ -77,7 +77,7 @@ impl Packed {
                 Data::F32(data)
             }
             Storage::Bf16 => {
-                let mut data = Aligned::zeroed(room);
+                let mut data = Resident::zeroed(room);
                 let mut scales = None;
                 for o in 0..outputs {
                     if let Weights::Int8 { data, scale } = weights {
@@ -95,14 +95,18 @@ impl Packed {
                 Data::Bf16(data, scales)
             }
             Storage::Int8 => {
-                let mut data = Aligned::zeroed(room);
+                let mut data = Resident::zeroed(room);
                 let (mut scales, mut sums) = (vec![0.0; padded], vec![0.0; padded]);
-                let mut quantised = vec![0_i8; inputs];
-                for o in 0..outputs {
-                    if let Weights::Int8 { data, scale } = weights {
-                        quantised.copy_from_slice(&data[o * inputs..(o + 1) * inputs]);
-                        scales[o] = scale[o];
-                    } else {
+                if let Weights::Int8 { data: whole, scale } = weights {
+                    scales[..outputs].copy_from_slice(scale);
+                    for (sum, row) in sums.iter_mut().zip(whole.chunks_exact(inputs.max(1))) {
+                        // Exact: below 2²⁴ up to a depth of 132,000.
+                        *sum = row.iter().map(|&q| i32::from(q)).sum::<i32>() as f32;
+                    }
+                    interleave(whole, inputs, depth, &mut data);
+                } else {
+                    let mut quantised = vec![0_i8; inputs];
+                    for o in 0..outputs {
                         weights.read_row(o, &mut row);
                         scales[o] = quantise(&row, &mut quantised).ok_or_else(|| {
                             let why = format!("output row {o} holds a number that is not finite");
@@ -112,10 +116,9 @@ impl Packed {
                                 "check the checkpoint or use f32 storage",
                             )
                         })?;
+                        sums[o] = quantised.iter().map(|&q| f32::from(q)).sum();
+                        quantised.iter().enumerate().for_each(|(k, &q)| data[offset(o, k, depth, 4)] = q);
                     }
-                    // Exact: below 2²⁴ up to a depth of 132,000.
-                    sums[o] = quantised.iter().map(|&q| f32::from(q)).sum();
-                    quantised.iter().enumerate().for_each(|(k, &q)| data[offset(o, k, depth, 4)] = q);
                 }
                 Data::Int8(data, scales, sums)
             }
@@ -179,6 +182,31 @@ impl Packed {
         match &self.data {
             Data::Int8(_, _, sums) => sums[panel * PANEL..].first_chunk(),
             _ => None,
+        }
+    }
+}
+
+/// Writes the rows of `whole` `[outputs, inputs]` as quads of panels into `data`, which holds zeros: in the order of
+/// `data`, so that each of its pages is met once and only one panel's rows need a place in the cache.
+fn interleave(whole: &[i8], inputs: usize, depth: usize, data: &mut [i8]) {
+    if inputs == 0 {
+        return;
+    }
+    for (rows, panel) in whole.chunks(PANEL * inputs).zip(data.chunks_exact_mut(PANEL * depth)) {
+        for (quad, to) in panel.chunks_exact_mut(4 * PANEL).enumerate() {
+            let (from, count) = (4 * quad, 4.min(inputs - 4 * quad));
+            let to = to.as_chunks_mut::<4>().0;
+            if count == 4 {
+                for (to, row) in to.iter_mut().zip(rows.chunks_exact(inputs)) {
+                    if let Some(four) = row[from..].first_chunk() {
+                        *to = *four;
+                    }
+                }
+            } else {
+                for (to, row) in to.iter_mut().zip(rows.chunks_exact(inputs)) {
+                    to[..count].copy_from_slice(&row[from..]);
+                }
+            }
         }
     }
 }

@@ -225,3 +225,29 @@ fn a_full_cache_refuses_more_and_keeps_what_it_has() {
     assert!(cache.extend(&[0.0; 4], &[]).is_err());
     assert_eq!((cache.len(), cache.capacity()), (1, 2));
 }
+
+#[test]
+fn filled_is_extended() {
+    for ctx in contexts() {
+        for storage in [KvStorage::F32, KvStorage::F16, KvStorage::Bf16] {
+            for (head_dim, positions) in [(64, 100), (5, 33), (1, 1), (33, 64), (8, 0)] {
+                let width = 3 * head_dim;
+                let (q, k, v) =
+                    (numbers(3, width), numbers(1, positions * width), numbers(2, positions * width));
+                let mut want = KvCache::new(3, head_dim, positions + 2, storage);
+                let mut got = want.clone();
+                // What was there before must not show.
+                got.extend(&vec![7.0; 2 * width], &vec![7.0; 2 * width]).unwrap();
+                want.extend(&k, &v).unwrap();
+                got.fill(&ctx, &k, &v).unwrap();
+                assert_eq!(got.len(), want.len());
+                let outcome = |cache: &KvCache| {
+                    let mut out = vec![f32::NAN; width];
+                    attend(&ctx, &q, Keys::Shared(cache), Mask::None, 0.3, None, &mut out);
+                    out
+                };
+                assert_eq!(outcome(&got), outcome(&want), "{storage:?} {head_dim} × {positions}");
+            }
+        }
+    }
+}

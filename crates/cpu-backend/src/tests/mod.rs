@@ -8,6 +8,7 @@ mod attention;
 mod encoder;
 mod linear;
 mod rows;
+mod vocabulary;
 
 use crate::{Context, Level, LevelKind};
 

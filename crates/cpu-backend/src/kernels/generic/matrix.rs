@@ -4,6 +4,12 @@ use super::simd::Simd;
 use crate::kernels::PANEL;
 use half::{bf16, f16};
 
+/// How far ahead of what it multiplies [`stream`] asks for weights, in bytes. The processor's own prefetch stops at the
+/// end of each page of 4 KiB, and memory answers after some 100 ns, in which a core reads 2 KiB.
+const AHEAD: usize = 4096;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// How the elements of a matrix `w[k][column]` lie in memory: groups of [`Layout::GROUP`] consecutive `k` are
 /// interleaved, so element (k, c) is at `(k / GROUP · ld + c) · GROUP + k % GROUP` for a row length `ld`.
 pub(crate) trait Layout {
@@ -113,6 +119,15 @@ pub(crate) unsafe fn stream<S: Simd, L: Layout, const R: usize, const NV: usize,
         let whole = k / 4 * 4;
         let mut depth = 0;
         while depth < whole {
+            let ahead = w.add(depth * ldw).cast::<u8>().wrapping_add(AHEAD);
+            let rows = 4 / L::GROUP;
+            for row in 0..rows {
+                let mut byte = 0;
+                while byte < NV * S::LANES * L::GROUP * size_of::<L::Item>() {
+                    S::prefetch(ahead.wrapping_add(row * L::GROUP * ldw * size_of::<L::Item>() + byte));
+                    byte += LINE;
+                }
+            }
             for v in 0..NV {
                 let four = L::load4::<S>(w.add(depth * ldw + v * S::LANES * L::GROUP), ldw);
                 for j in 0..4 {
@@ -176,6 +191,12 @@ pub(crate) unsafe fn few_rows<S: Simd, L: Layout>(
                 let w = w.add(column * L::GROUP);
                 let out = out.add(row * ldo + column);
                 let two = columns - column >= 2 * S::LANES;
+                // All of a head's values at once: half of their rows would be half of their cache lines.
+                if r == 1 && columns - column >= 4 * S::LANES {
+                    stream::<S, L, 1, 4, 2>(x, ldx, w, ldw, k, out, ldo);
+                    column += 4 * S::LANES;
+                    continue;
+                }
                 match (r, two) {
                     (1, true) => stream::<S, L, 1, 2, 4>(x, ldx, w, ldw, k, out, ldo),
                     (1, false) => stream::<S, L, 1, 1, 4>(x, ldx, w, ldw, k, out, ldo),
