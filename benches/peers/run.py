@@ -78,7 +78,8 @@ def rounds(wavs: dict, args) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, required=True, help="what convert.py made")
-    parser.add_argument("--out", type=Path, required=True, help="JSON; the table goes beside it as .md")
+    parser.add_argument("--out", type=Path, default=ROOT / "benches/results/peers.json",
+                        help="the table goes beside it as .md")
     parser.add_argument("--bin", type=Path, default=ROOT / "target/release", help="folder of peer_ours and transcribe")
     parser.add_argument("--model", type=Path, default=ROOT / "models/whisper-base-int8", help="our own")
     parser.add_argument("--clip", type=Path, nargs="+", default=CLIP, help="wav files with texts, joined; 30 s at most")

@@ -20,7 +20,8 @@ class Peer:
 
     def window(self, samples) -> Window:
         watch = Stopwatch()
-        mel = pad_or_trim(self.model.feature_extractor(samples))
+        # Silence in the samples, as the others have it in a window: its own transcribe() fills up the mel.
+        mel = pad_or_trim(self.model.feature_extractor(pad_or_trim(samples, 30 * 16000)))
         mel_ms = watch.lap()
         features = self.model.encode(mel)
         encode_ms = watch.lap()

@@ -26,8 +26,9 @@ class Peer:
         total_ms = watch.total()
         metrics = result.perf_metrics
         encode_ms = sum(metrics.whisper_raw_metrics.encode_inference_durations) / 1e3
-        return Window(total_ms, metrics.get_features_extraction_duration().mean, encode_ms,
-                      metrics.get_num_generated_tokens(), result.texts[0])
+        # Its count leaves out timestamps, two to a chunk, and the end of text.
+        tokens = metrics.get_num_generated_tokens() + 2 * len(result.chunks) + 1
+        return Window(total_ms, metrics.get_features_extraction_duration().mean, encode_ms, tokens, result.texts[0])
 
     def file(self, samples) -> str:
         return self._generate(samples).texts[0]
