@@ -22,9 +22,9 @@ pub struct Alignment {
 }
 
 /// A Whisper: encoder, text decoder and tokenizer. Each call stops between layers and tokens once its token is set.
-pub trait SpeechModel {
+pub trait SpeechModel: Sync {
     /// One encoded window, ready for the decoder (its cross-attention keys and values computed).
-    type Audio;
+    type Audio: Send;
 
     /// Dimensions.
     fn config(&self) -> &Config;
@@ -37,6 +37,11 @@ pub trait SpeechModel {
     /// # Errors
     /// On a wrong shape, a device fault that may not fall back, or cancellation.
     fn encode(&self, window: &LogMel, cancel: &CancelToken) -> Result<Self::Audio>;
+
+    /// Whether windows are encoded by a device beside the CPU, so that one can be encoded while another is decoded.
+    fn encodes_beside_cpu(&self) -> bool {
+        false
+    }
 
     /// A fresh decoder over `audio`.
     ///

@@ -3,8 +3,10 @@
 
 mod agreement;
 mod attention;
+mod encoder;
 mod linear;
 mod rows;
+mod vocabulary;
 
 use crate::{Context, Level, LevelKind};
 

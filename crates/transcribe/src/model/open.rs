@@ -90,6 +90,10 @@ impl SpeechModel for WhisperModel {
         Ok(self.decoder.cross_cache(&features, cancel)?)
     }
 
+    fn encodes_beside_cpu(&self) -> bool {
+        self.encoder.device() == "npu"
+    }
+
     fn inference<'a>(
         &'a self,
         audio: &'a CrossCache,

@@ -7,6 +7,7 @@ mod clips;
 mod fallback;
 mod hallucination;
 mod history;
+mod language;
 mod model_windows;
 mod options;
 mod sequential;
@@ -17,7 +18,7 @@ use whisper_encoder::log_mel::WINDOW_FRAMES;
 use whisper_encoder::{CancelToken, LogMel};
 
 use crate::decoding::python::strip;
-use crate::decoding::{Task, WindowDecoder, detect_language, resolve_language};
+use crate::decoding::{Task, WindowDecoder, resolve_language};
 use crate::speech_model::SpeechModel;
 use crate::{Error, ErrorKind, Result, Transcription};
 
@@ -75,9 +76,11 @@ pub fn transcribe<M: SpeechModel>(
         }
         None if !tokenizer.is_multilingual() => ("en", None),
         None => {
-            let audio = model.encode(&mel.window(0, WINDOW_FRAMES), cancel)?;
-            let (best, _) = detect_language(&mut *model.inference(&audio, cancel)?, tokenizer)?;
-            first_window = Some(audio);
+            let clips = clips::clips(&options.clip_timestamps, content_frames)?;
+            let first = clips.iter().find(|clip| clip.start < clip.end);
+            let first = first.map(|clip| (clip.start, WINDOW_FRAMES.min(clip.end - clip.start)));
+            let (best, encoded) = language::of_file(model, mel, first, cancel)?;
+            first_window = encoded;
             (best.code, Some(best.probability))
         }
     };

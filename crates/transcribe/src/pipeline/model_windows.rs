@@ -1,6 +1,5 @@
 //! A model and a file's mel as the loop sees them.
 
-use whisper_encoder::log_mel::WINDOW_FRAMES;
 use whisper_encoder::{CancelToken, LogMel};
 
 use super::TranscribeOptions;
@@ -18,18 +17,26 @@ pub(crate) struct ModelWindows<'a, M: SpeechModel> {
     pub(crate) options: &'a TranscribeOptions,
     pub(crate) language: &'a str,
     pub(crate) cancel: &'a CancelToken,
-    /// Frames 0 to 3000, if they were encoded to detect the language.
-    pub(crate) first_window: Option<M::Audio>,
+    /// What was encoded while the language was detected.
+    pub(crate) first_window: Option<FirstWindow<M::Audio>>,
+}
+
+/// A window encoded before its turn.
+pub(crate) struct FirstWindow<A> {
+    /// First mel frame.
+    pub(crate) start: usize,
+    /// Mel frames of the file in it.
+    pub(crate) frames: usize,
+    pub(crate) audio: A,
 }
 
 impl<M: SpeechModel> Windows for ModelWindows<'_, M> {
     type Audio = M::Audio;
 
     fn encode(&mut self, seek: usize, frames: usize) -> Result<M::Audio> {
-        // Detection hears the silence behind a short file, decoding zeros: only a full first window is the same.
-        let known = self.first_window.take().filter(|_| seek == 0 && frames == WINDOW_FRAMES);
+        let known = self.first_window.take().filter(|first| (first.start, first.frames) == (seek, frames));
         match known {
-            Some(audio) => Ok(audio),
+            Some(first) => Ok(first.audio),
             None => self.model.encode(&self.mel.window(seek, frames), self.cancel),
         }
     }

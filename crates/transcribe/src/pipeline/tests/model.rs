@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
 
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 use whisper_encoder::{CancelToken, Config, LogMel};
 
@@ -19,7 +19,8 @@ struct Model {
     tokenizer: Tokenizer,
     says: Vec<u32>,
     /// First value and count of non-zero frames of each encoded window.
-    encoded: RefCell<Vec<(f32, usize)>>,
+    encoded: Mutex<Vec<(f32, usize)>>,
+    beside_cpu: bool,
     cancel: CancelToken,
     cancel_at_step: Option<usize>,
 }
@@ -51,7 +52,15 @@ impl Model {
         says.extend(tokenizer.encode(" ab").unwrap());
         says.extend([begin + 50, tokenizer.eot()]);
         let cancel = CancelToken::new();
-        Self { config, tokenizer, says, encoded: RefCell::default(), cancel, cancel_at_step: None }
+        Self {
+            config,
+            tokenizer,
+            says,
+            encoded: Mutex::default(),
+            beside_cpu: false,
+            cancel,
+            cancel_at_step: None,
+        }
     }
 
     fn run(&self, frames: usize, options: &TranscribeOptions) -> (Result<Transcription>, Vec<String>) {
@@ -134,8 +143,12 @@ impl SpeechModel for Model {
     fn encode(&self, window: &LogMel, _cancel: &CancelToken) -> Result<()> {
         assert_eq!((window.n_mels(), window.frames()), (1, 3000));
         let filled = window.data().iter().filter(|&&x| x != 0.0).count();
-        self.encoded.borrow_mut().push((window.data()[0], filled));
+        self.encoded.lock().unwrap().push((window.data()[0], filled));
         Ok(())
+    }
+
+    fn encodes_beside_cpu(&self) -> bool {
+        self.beside_cpu
     }
 
     fn inference<'a>(&'a self, _audio: &'a (), _cancel: &'a CancelToken) -> Result<Box<dyn Inference + 'a>> {
@@ -162,16 +175,36 @@ fn a_short_file_is_heard_twice_and_a_long_one_once_a_window() {
     assert_eq!(told, ["de sure", " ab"]);
     assert_eq!((got.segments[0].start, got.segments[0].end), (0.0, 1.0));
     // Detection hears 3000 frames with the silence behind the file, decoding zeros.
-    assert_eq!(*model.encoded.borrow(), [(1.0, 3000), (1.0, 200)]);
+    assert_eq!(*model.encoded.lock().unwrap(), [(1.0, 3000), (1.0, 200)]);
 
     let model = Model::new(Layout::MultilingualYue);
     let got = model.run(3100, &TranscribeOptions::default()).0.unwrap();
     assert_eq!((got.text.as_str(), got.segments.len()), (" ab ab", 2));
     assert_eq!(
-        *model.encoded.borrow(),
+        *model.encoded.lock().unwrap(),
         [(1.0, 3000), (3001.0, 100)],
         "the first window is not encoded again"
     );
+}
+
+#[test]
+fn a_device_beside_the_cpu_encodes_the_first_window_while_the_language_is_detected() {
+    let run = |frames: usize, clips: &[f64]| {
+        let model = Model { beside_cpu: true, ..Model::new(Layout::Multilingual) };
+        let options = TranscribeOptions { clip_timestamps: clips.to_vec(), ..TranscribeOptions::default() };
+        let (result, told) = model.run(frames, &options);
+        assert_eq!(told[0], "de sure");
+        let mut encoded = model.encoded.lock().unwrap().clone();
+        encoded.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        (result.unwrap().segments.len(), encoded)
+    };
+    assert_eq!(run(200, &[]), (1, vec![(1.0, 200), (1.0, 3000)]), "each once, in any order");
+    assert_eq!(run(3100, &[]), (2, vec![(1.0, 3000), (3001.0, 100)]), "the same window");
+    assert_eq!(run(3100, &[1.0, 2.0]), (1, vec![(1.0, 3000), (101.0, 100)]), "a clip begins elsewhere");
+    assert_eq!(run(0, &[]).0, 0, "nothing to encode ahead");
+    let model = Model { beside_cpu: true, ..Model::new(Layout::Multilingual) };
+    model.cancel.cancel();
+    assert_eq!(model.run(200, &TranscribeOptions::default()).0.unwrap_err().kind(), ErrorKind::Cancelled);
 }
 
 #[test]
@@ -212,10 +245,10 @@ fn cancelled_between_windows_or_between_tokens() {
     let model = Model::new(Layout::Multilingual);
     model.cancel.cancel();
     let error = model.run(200, &language("en")).0.unwrap_err();
-    assert_eq!((error.kind(), model.encoded.borrow().len()), (ErrorKind::Cancelled, 0));
+    assert_eq!((error.kind(), model.encoded.lock().unwrap().len()), (ErrorKind::Cancelled, 0));
     let model = Model { cancel_at_step: Some(1), ..Model::new(Layout::Multilingual) };
     let error = model.run(200, &language("en")).0.unwrap_err();
-    assert_eq!((error.kind(), model.encoded.borrow().len()), (ErrorKind::Cancelled, 1));
+    assert_eq!((error.kind(), model.encoded.lock().unwrap().len()), (ErrorKind::Cancelled, 1));
 }
 
 #[test]
