@@ -91,7 +91,7 @@ impl Precision {
             Self::Int8 => (context.with_int8_activations(), Keep::All(Storage::Int8)),
             // What `tests/tests/cpu_fidelity.rs` holds to the gates; without these instructions f32 is fastest.
             Self::Auto if level.has_vnni() && level.has_bf16() => {
-                (context.with_int8_activations(), Keep::AsStored)
+                (context.with_int8_activations(), Keep::WholeAfterNorms)
             }
             Self::Auto if level.has_bf16() => (context, Keep::All(Storage::Bf16)),
             Self::Auto => (context.with_f32_activations(), Keep::All(Storage::F32)),

@@ -4,8 +4,8 @@
 //! largest score seen so far; when that grows, what was summed before is scaled down (the online softmax of
 //! Milakov and Gimelshein, 2018, as in FlashAttention). Scores never leave the L1 cache.
 
-use super::Mask;
 use super::heads::{Heads, MAX_HEAD_DIM, Packing, Shape};
+use super::{Mask, fused};
 use crate::context::Context;
 use crate::kernels::{Disjoint, MAX_TILE_ROWS, Matrix, Number, PANEL, row_stride};
 use crate::scratch;
@@ -90,9 +90,9 @@ fn pack(ctx: &Context, to: &Packing, q: &[f32], k: &[f32], v: &[f32], scale: f32
 
 /// Attention of all queries of all heads: `out` is `[queries, heads · head_dim]`.
 pub(crate) fn attend_all(ctx: &Context, packed: &Heads, mask: Mask, out: &mut [f32]) {
-    let Shape { heads, head_dim, queries, keys, .. } = packed.shape;
+    let Shape { level, number, heads, head_dim, queries, keys } = packed.shape;
     let width = heads * head_dim;
-    let task_rows = TASK_TILES * packed.shape.level.tile_rows();
+    let task_rows = TASK_TILES * level.tile_rows();
     let blocks = queries.div_ceil(task_rows);
     let out = Disjoint::new(out);
     ctx.run(heads * blocks, |task| {
@@ -101,18 +101,16 @@ pub(crate) fn attend_all(ctx: &Context, packed: &Heads, mask: Mask, out: &mut [f
         // SAFETY: these rows of this head belong to this task alone.
         let mut out = unsafe { out.block(first * width + head * head_dim, width, rows.len(), head_dim) };
         let mut tile = Rows::default();
-        for start in rows.clone().step_by(packed.shape.level.tile_rows()) {
-            let rows = start..(start + packed.shape.level.tile_rows()).min(rows.end);
-            tile.attend(
-                packed,
-                head,
-                rows,
-                |row| mask.visible(row, queries, keys),
-                |row, values, factor| {
-                    let to = out.row(row - first);
-                    to.iter_mut().zip(values).for_each(|(to, v)| *to = v * factor);
-                },
-            );
+        for start in rows.clone().step_by(level.tile_rows()) {
+            let rows = start..(start + level.tile_rows()).min(rows.end);
+            let mut give = |row: usize, values: &[f32], factor: f32| {
+                let to = out.row(row - first);
+                to.iter_mut().zip(values).for_each(|(to, v)| *to = v * factor);
+            };
+            let all = mask == Mask::None && keys > 0 && level.weighs(number);
+            if !(all && fused::attend(packed, head, rows.clone(), &mut give)) {
+                tile.attend(packed, head, rows, |row| mask.visible(row, queries, keys), give);
+            }
         }
     });
 }

@@ -4,6 +4,7 @@
 mod cache;
 mod cached;
 mod flash;
+mod fused;
 mod heads;
 
 pub use cache::{KvCache, KvStorage};

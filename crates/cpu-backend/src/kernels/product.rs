@@ -151,6 +151,41 @@ impl Level {
         unreachable!("`has_bf16` is false on this target")
     }
 
+    /// Whether it has [`Level::weigh`].
+    pub(crate) fn weighs(self, number: Number) -> bool {
+        number == Number::Bf16 && self.has_bf16() && self.tile_rows() == TILE_ROWS
+    }
+
+    /// Attention's weights of a tile of queries for one panel of keys in one go, in bf16: 2^(a·b − shift), of which the
+    /// first `keys` columns count, to rows of `out` `out_stride` bytes apart, and lane by lane to `totals`. Returns whether
+    /// they are of no use, because a score exceeds its shift by more than 60 or is no number.
+    #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has bf16"))]
+    pub(crate) fn weigh(
+        self,
+        a: &[u8],
+        stride: usize,
+        b: &[u8],
+        depth: usize,
+        shift: &[f32; TILE_ROWS],
+        keys: usize,
+        out: &mut [u8],
+        out_stride: usize,
+        totals: &mut [[f32; 16]; TILE_ROWS],
+    ) -> bool {
+        assert!(self.weighs(Number::Bf16) && depth.is_multiple_of(2) && keys <= PANEL);
+        assert!(a.len() >= (TILE_ROWS - 1) * stride + 2 * depth && b.len() >= 2 * depth * PANEL);
+        assert!(out_stride >= 2 * PANEL && out.len() >= (TILE_ROWS - 1) * out_stride + 2 * PANEL);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the bounds were checked; `weighs` proves AVX-512 and its BF16 instructions.
+        return unsafe {
+            let (a, b, out) = (a.as_ptr(), b.as_ptr(), out.as_mut_ptr());
+            avx512::weigh(a, stride, b, depth / 2, shift, keys, out, out_stride, totals)
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        unreachable!("`weighs` is false on this target")
+    }
+
     /// Ends the sums of as many rows as `rows` has, see [`Columns`].
     pub(crate) fn finish(self, sums: &mut Tile, rows: &[RowScale], columns: Columns<'_>, gelu: bool) {
         assert!(rows.len() <= MAX_TILE_ROWS);

@@ -91,6 +91,25 @@ fn whisper_sized_keys_within_one_in_a_hundred_thousand() {
     }
 }
 
+/// Scores far above those of the first keys, and what is no number, leave the way that hopes for neither.
+#[test]
+fn a_late_score_that_towers_over_all_and_one_that_is_no_number() {
+    for ctx in contexts() {
+        let (keys, queries, d) = (100, 14, 64);
+        let (mut q, v) = (vec![0.5; queries * d], numbers(3, keys * d));
+        let k: Vec<f32> = (0..keys * d).map(|i| if i / d == 70 { 64.0 } else { 0.0 }).collect();
+        let mut got = vec![0.0; queries * d];
+        attention(&ctx, &q, &k, &v, 1, d, Mask::None, 0.125, &mut got);
+        let narrow = if ctx.bf16_products() { 1.0 / 256.0 } else { 1e-6 };
+        // A score of 256 against zeros: all weight is on one value.
+        let want: Vec<f64> = (0..queries * d).map(|i| f64::from(v[70 * d + i % d])).collect();
+        check(&format!("{ctx:?}"), &got, &want, |_| narrow);
+        q[3 * d] = f32::NAN;
+        attention(&ctx, &q, &k, &v, 1, d, Mask::None, 0.125, &mut got);
+        assert!(got.iter().enumerate().all(|(i, v)| v.is_nan() == (i / d == 3)), "{ctx:?}: {got:?}");
+    }
+}
+
 /// Growing maxima exercise the rescaling; large scores the exponential's range.
 #[test]
 fn scores_that_grow_from_block_to_block() {

@@ -3,7 +3,7 @@
 mod whole;
 
 use std::ops::Deref;
-use std::sync::{Mutex, RwLockReadGuard};
+use std::sync::Mutex;
 
 use candle_core::{CpuStorage, Device, Storage as CandleStorage, Tensor};
 use cpu_backend::{Context, Linear, Mask, Storage, Weights, Workspace};
@@ -18,8 +18,8 @@ use crate::{CancelToken, Error, LogMel, Result};
 pub enum Keep {
     /// All in one storage.
     All(Storage),
-    /// Whole numbers as whole numbers, everything else in bf16: as small as the checkpoint allows.
-    AsStored,
+    /// Whole numbers as whole numbers where the input is a norm's output, everything else in bf16.
+    WholeAfterNorms,
 }
 
 /// Computes with `cpu-backend` at one level, in one thread pool.
@@ -49,14 +49,20 @@ impl Accelerator for CpuAccelerator {
     }
 
     fn prepare(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
-        let (outputs, inputs) = (weight.rows(), weight.cols());
         let storage = match (self.keep, weight.as_cpu()) {
             (Keep::All(storage), _) => storage,
-            (Keep::AsStored, Weights::Int8 { .. }) => Storage::Int8,
-            (Keep::AsStored, _) => Storage::Bf16,
+            (Keep::WholeAfterNorms, Weights::Int8 { .. }) => Storage::Int8,
+            (Keep::WholeAfterNorms, _) => Storage::Bf16,
         };
-        let linear = Linear::new(weight.as_cpu(), bias, outputs, inputs, storage);
-        Ok(Prepared::new(outputs, inputs, linear.map_err(|error| Error::Shape(error.to_string()))?))
+        packed(weight, bias, storage)
+    }
+
+    fn prepare_uneven(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
+        let storage = match self.keep {
+            Keep::All(storage) => storage,
+            Keep::WholeAfterNorms => Storage::Bf16,
+        };
+        packed(weight, bias, storage)
     }
 
     fn encode(&self, mel: &LogMel, parts: &EncoderParts<'_>, cancel: &CancelToken) -> Result<Option<Tensor>> {
@@ -71,7 +77,7 @@ impl Accelerator for CpuAccelerator {
         }
         let mut y = match epilogue {
             Epilogue::Residual(residual) if residual.dims() == [frames, weight.outputs] => {
-                Lent::of(residual)?.to_vec()
+                lent(residual)?.to_vec()
             }
             Epilogue::Residual(residual) => {
                 return Err(Error::Shape(format!("a residual of {:?} does not fit", residual.dims())));
@@ -83,7 +89,7 @@ impl Accelerator for CpuAccelerator {
             Epilogue::Gelu => cpu_backend::Epilogue::Gelu,
             Epilogue::Residual(_) => cpu_backend::Epilogue::Residual,
         };
-        layer.forward(&self.context, &Lent::of(x)?, frames, &mut y, fused);
+        layer.forward(&self.context, &lent(x)?, frames, &mut y, fused);
         Ok(Tensor::from_vec(y, (frames, weight.outputs), &Device::Cpu)?)
     }
 
@@ -96,7 +102,7 @@ impl Accelerator for CpuAccelerator {
         #[allow(clippy::cast_precision_loss, reason = "head_dim is at most a few hundred")]
         let scale = 1.0 / (head_dim as f32).sqrt();
         let mut out = vec![0.0; frames * d_model];
-        let (q, k, v) = (Lent::of(q)?, Lent::of(k)?, Lent::of(v)?);
+        let (q, k, v) = (lent(q)?, lent(k)?, lent(v)?);
         let context = &self.context;
         cpu_backend::attention(context, &q, &k, &v, heads, head_dim, Mask::None, scale, &mut out);
         Ok(Tensor::from_vec(out, (frames, d_model), &Device::Cpu)?)
@@ -104,35 +110,40 @@ impl Accelerator for CpuAccelerator {
 
     fn layer_norm(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let mut y = vec![0.0; x.elem_count()];
-        let (values, weight, bias) = (Lent::of(x)?, Lent::of(weight)?, Lent::of(bias)?);
+        let (values, weight, bias) = (lent(x)?, lent(weight)?, lent(bias)?);
         cpu_backend::layer_norm(&self.context, &values, &weight, &bias, LAYER_NORM_EPS, &mut y);
         Ok(Tensor::from_vec(y, x.shape(), &Device::Cpu)?)
     }
 }
 
-/// The values of a contiguous f32 tensor on the CPU.
-struct Lent<'a> {
-    storage: RwLockReadGuard<'a, CandleStorage>,
-    range: (usize, usize),
+fn packed(weight: &Weight, bias: Option<&[f32]>, storage: Storage) -> Result<Prepared> {
+    let (outputs, inputs) = (weight.rows(), weight.cols());
+    let linear = Linear::new(weight.as_cpu(), bias, outputs, inputs, storage);
+    Ok(Prepared::new(outputs, inputs, linear.map_err(|error| Error::Shape(error.to_string()))?))
 }
 
-impl<'a> Lent<'a> {
-    fn of(tensor: &'a Tensor) -> Result<Self> {
-        let (storage, layout) = tensor.storage_and_layout();
-        match (&*storage, layout.contiguous_offsets()) {
-            (CandleStorage::Cpu(CpuStorage::F32(_)), Some(range)) => Ok(Self { storage, range }),
-            _ => Err(Error::Shape("the CPU accelerator takes contiguous f32 tensors on the CPU".into())),
-        }
+/// The values of a contiguous f32 tensor on the CPU.
+fn lent(tensor: &Tensor) -> Result<impl Deref<Target = [f32]> + '_> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (CandleStorage::Cpu(CpuStorage::F32(_)), Some(range)) => Ok(Lent { storage, range }),
+        _ => Err(Error::Shape("the CPU accelerator takes contiguous f32 tensors on the CPU".into())),
     }
 }
 
-impl Deref for Lent<'_> {
+/// A part of f32 storage on the CPU, and the lock that it is read under.
+struct Lent<G> {
+    storage: G,
+    range: (usize, usize),
+}
+
+impl<G: Deref<Target = CandleStorage>> Deref for Lent<G> {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
         match &*self.storage {
             CandleStorage::Cpu(CpuStorage::F32(all)) => &all[self.range.0..self.range.1],
-            // Made only of f32 on the CPU.
+            // `lent` makes it of no other.
             _ => &[],
         }
     }

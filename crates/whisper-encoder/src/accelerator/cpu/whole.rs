@@ -1,11 +1,12 @@
 //! The encoder in one piece on the CPU, on memory that is kept from window to window.
 
+use std::ops::Deref;
 use std::sync::PoisonError;
 
 use candle_core::{Device, Tensor};
 use cpu_backend::{Block, Convolution, Norm, Workspace, encode_blocks, encode_stem, layer_norm};
 
-use super::{CpuAccelerator, Lent};
+use super::{CpuAccelerator, lent};
 use crate::accelerator::{BlockParts, EncoderParts, LAYER_NORM_EPS};
 use crate::{CancelToken, LogMel, Result};
 
@@ -36,14 +37,14 @@ impl CpuAccelerator {
         cancel: &CancelToken,
     ) -> Result<Option<Tensor>> {
         let (rows, d_model) = parts.positions.dims2()?;
-        let norms = parts.blocks.iter().map(Norms::of).collect::<Result<Vec<_>>>()?;
-        let blocks = parts.blocks.iter().zip(&norms).map(block).collect::<Result<Vec<_>>>()?;
+        let lent_norms = parts.blocks.iter().map(norms).collect::<Result<Vec<_>>>()?;
+        let blocks = parts.blocks.iter().zip(&lent_norms).map(block).collect::<Result<Vec<_>>>()?;
         let [conv1, conv2] = parts.convolutions;
         let convolutions = [
             Convolution { layer: conv1.payload()?, stride: 1 },
             Convolution { layer: conv2.payload()?, stride: STRIDE },
         ];
-        let positions = Lent::of(parts.positions)?;
+        let positions = lent(parts.positions)?;
         let context = &self.context;
         let mut x = vec![0.0; rows * d_model];
         if !blocks.iter().all(|block| block.fits(d_model))
@@ -54,7 +55,7 @@ impl CpuAccelerator {
         if !encode_blocks(context, &blocks, d_model, &mut x, workspace, || !cancel.is_cancelled()) {
             cancel.check()?;
         }
-        let last = Norms::pair(parts.last_norm)?;
+        let last = pair(parts.last_norm)?;
         let mut y = vec![0.0; x.len()];
         layer_norm(context, &x, &last[0], &last[1], LAYER_NORM_EPS, &mut y);
         Ok(Some(Tensor::from_vec(y, (rows, d_model), &Device::Cpu)?))
@@ -62,23 +63,21 @@ impl CpuAccelerator {
 }
 
 /// γ and β of a block's two norms.
-struct Norms<'a> {
-    attention: [Lent<'a>; 2],
-    mlp: [Lent<'a>; 2],
+struct Norms<L> {
+    attention: [L; 2],
+    mlp: [L; 2],
 }
 
-impl<'a> Norms<'a> {
-    fn of(parts: &BlockParts<'a>) -> Result<Self> {
-        Ok(Self { attention: Self::pair(parts.attn_ln)?, mlp: Self::pair(parts.mlp_ln)? })
-    }
-
-    fn pair((gamma, beta): (&'a Tensor, &'a Tensor)) -> Result<[Lent<'a>; 2]> {
-        Ok([Lent::of(gamma)?, Lent::of(beta)?])
-    }
+fn norms<'a>(parts: &BlockParts<'a>) -> Result<Norms<impl Deref<Target = [f32]> + use<'a>>> {
+    Ok(Norms { attention: pair(parts.attn_ln)?, mlp: pair(parts.mlp_ln)? })
 }
 
-fn block<'a>((parts, norms): (&BlockParts<'a>, &'a Norms<'_>)) -> Result<Block<'a>> {
-    let norm = |[gamma, beta]: &'a [Lent<'_>; 2]| Norm { gamma, beta };
+fn pair<'a>((gamma, beta): (&'a Tensor, &'a Tensor)) -> Result<[impl Deref<Target = [f32]> + use<'a>; 2]> {
+    Ok([lent(gamma)?, lent(beta)?])
+}
+
+fn block<'a, L: Deref<Target = [f32]>>((parts, norms): (&BlockParts<'a>, &'a Norms<L>)) -> Result<Block<'a>> {
+    let norm = |[gamma, beta]: &'a [L; 2]| Norm { gamma, beta };
     let [query, key, value] = parts.project;
     Ok(Block {
         heads: parts.heads,
