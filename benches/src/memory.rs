@@ -14,7 +14,7 @@ pub fn read_rate(bytes: usize, threads: usize) -> f64 {
     const PASSES: usize = 7;
     let memory = vec![1u8; bytes];
     let barrier = Barrier::new(threads);
-    let mut passes = vec![0.0_f64; PASSES];
+    let mut passes = [0.0_f64; PASSES];
     std::thread::scope(|scope| {
         let readers: Vec<_> = memory
             .chunks(bytes.div_ceil(threads).next_multiple_of(4096))
