@@ -173,7 +173,7 @@ impl Level {
 
     /// Attention's weights of a tile of queries for one panel of keys in one go, in bf16: 2^(a·b − shift), of which the
     /// first `keys` columns count, to rows of `out` `out_stride` bytes apart, and lane by lane to `totals`. Returns whether
-    /// they are of no use, because a score exceeds its shift by more than 60 or is no number.
+    /// they are of no use, because a score exceeds its shift by more than 60; one that is no number makes its total none.
     #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has bf16"))]
     pub(crate) fn weigh(
