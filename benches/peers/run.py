@@ -56,8 +56,11 @@ def measure(words: list, args) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def rounds(wavs: dict, args) -> dict:
-    """Contender ▸ task ▸ one report for each round. Who fails once is left out of the rounds that follow."""
+def rounds(wavs: dict, args):
+    """Contender ▸ task ▸ one report for each round; handed out after every round, with how many are done.
+
+    Who fails once is left out of the rounds that follow.
+    """
     names = [name for name in [*OURS, *PEERS] if not args.only or any(part in name for part in args.only)]
     result = {name: {task: [] for task in args.tasks} for name in names}
     for number in range(args.rounds):
@@ -72,7 +75,26 @@ def rounds(wavs: dict, args) -> dict:
                 with tempfile.TemporaryDirectory() as folder:
                     report = measure(process_command(wavs[task], folder, args), args)
                 result.setdefault("transcribe, process", {"file": []})["file"].append(report)
-    return result
+        yield number + 1, result
+
+
+def save(args, done: int, measured: dict, seconds: float, repeat: int, text: str) -> str:
+    """Writes the JSON, and the table beside it, which it returns."""
+    result = {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "threads": args.threads,
+        "rounds": done,
+        "clip": {"names": [clip.stem for clip in args.clip], "seconds": seconds, "text": text},
+        "file": {"repeat": repeat, "seconds": seconds * repeat},
+        "measured": measured,
+    }
+    result["summary"] = table.summaries(result)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    page = table.page(result)
+    args.out.with_suffix(".md").write_text(page)
+    return page
 
 
 def main() -> None:
@@ -102,21 +124,9 @@ def main() -> None:
         wavs = {"window": Path(folder) / "clip.wav", "file": Path(folder) / "file.wav"}
         audio.write_wav(wavs["window"], samples)
         audio.write_wav(wavs["file"], np.tile(samples, repeat))
-        measured = rounds(wavs, args)
-    result = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "threads": args.threads,
-        "rounds": args.rounds,
-        "clip": {"names": [clip.stem for clip in args.clip], "seconds": seconds, "text": text},
-        "file": {"repeat": repeat, "seconds": seconds * repeat},
-        "measured": measured,
-    }
-    result["summary"] = table.summaries(result)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    page = table.page(result)
-    args.out.with_suffix(".md").write_text(page)
+        # A long run that is broken off keeps its whole rounds.
+        for done, measured in rounds(wavs, args):
+            page = save(args, done, measured, seconds, repeat, text)
     print(page)
 
 
