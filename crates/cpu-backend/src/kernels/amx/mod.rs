@@ -34,11 +34,12 @@
 //! and to the last bit against AVX-512 where the arithmetic is the same. The machine code of each instruction, as each
 //! build has it, is decoded and compared with Intel's manual (`encoding`).
 //!
-//! The instructions themselves, and the system's permission, have run in an emulator: the tests of this folder in
-//! Bochs (3.0 and later, commit 783b58f) as a Sapphire Rapids under Debian's Linux 6.1. Bochs had to be mended for it:
-//! `tdpbusd` took its signed bytes as unsigned (`cpu/avx/amx.cc`); XSAVE kept 8 of 16 rows, and only of tiles that
-//! were not in use (`cpu/xsave.cc`); the trap at a thread's first use (XFD), without which Linux permits nothing, was
-//! not there.
+//! The instructions themselves, and the system's permission, have run in an emulator: the tests of this folder and of
+//! the level (`cargo test -p cpu-backend --lib amx`) in Bochs (3.0 and later, commit 783b58f) as a Sapphire Rapids under
+//! Debian's Linux 6.1. Bochs had to be mended for it: `tdpbusd` took its signed bytes as unsigned (`cpu/avx/amx.cc`);
+//! `vcvtne2ps2bf16` read past its first operand (`cpu/avx/avx512_bf16.cc`); XSAVE kept 8 of 16 rows, and only of tiles
+//! that were not in use (`cpu/xsave.cc`); the trap at a thread's first use (XFD), without which Linux permits nothing,
+//! was not there.
 //!
 //! # Sums
 //!
