@@ -23,6 +23,8 @@
 //! | `two-copies` | host and device see each their own copy; needs XRT's `Debug.force_driver_sync` |
 //! | `compute=off` | launches complete at once and write nothing, to measure the way there and back |
 //! | `arithmetic=exact` | with the device's rounding, as the emulator's `Arithmetic::Exact` |
+//!
+//! With `AMDXDNA_DOUBLE_LOG` set the double says on stderr what the kernel's log would: why a command failed.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! Commands as XRT lays them into command objects (XRT:src/runtime_src/core/include/xrt/detail/ert.h), and the driver's
 //! answers in them (XDNA:drivers/accel/amdxdna/amdxdna_ctx.c).
 
+use std::sync::atomic::{Ordering, fence};
+
 /// How a command stands: the low four bits of its first word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -76,8 +78,9 @@ fn word(bytes: &[u8], index: usize) -> Option<u32> {
     bytes.get(index * 4..index * 4 + 4)?.try_into().ok().map(u32::from_le_bytes)
 }
 
-/// Writes how a command stands. Programs read this word while it is written.
+/// Writes how a command stands. Programs read this word while it is written, and then what the command wrote.
 pub(super) fn set_state(object: &mut [u8], state: CommandState) {
+    fence(Ordering::Release);
     if let Some(first) = object.first_mut() {
         *first = *first & 0xF0 | state as u8;
     }

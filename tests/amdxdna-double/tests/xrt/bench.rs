@@ -17,6 +17,8 @@ pub(crate) const LEN: u32 = 1000;
 struct Shared {
     folder: TempDir,
     sandbox: PathBuf,
+    /// Where the sandbox has XRT.
+    xrt: PathBuf,
     double: PathBuf,
     program: PathBuf,
 }
@@ -37,9 +39,12 @@ fn shared() -> Option<&'static Shared> {
                 std::io::stderr().write_all(line.as_bytes()).unwrap();
                 return None;
             }
+            let said = String::from_utf8(setup.stdout).unwrap();
+            let xrt = said.lines().last().and_then(|line| line.strip_prefix("xrt-sandbox: ready in "));
+            let xrt = Path::new(xrt.unwrap_or_else(|| panic!("{said}"))).join("usr");
             let folder = tempfile::tempdir().unwrap();
             let program = folder.path().join("launch");
-            let shared = Shared { sandbox, double: double(), program, folder };
+            let shared = Shared { sandbox, xrt, double: double(), program, folder };
             shared.compile();
             Some(shared)
         })
@@ -58,17 +63,10 @@ fn double() -> PathBuf {
     found.unwrap_or_else(|| panic!("cargo has built no libamdxdna_double.so in {places:?}"))
 }
 
-/// Where the sandbox script puts XRT.
-fn xrt() -> PathBuf {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
-    std::env::var_os("XRT_SANDBOX").map_or_else(|| target.join("xrt-sandbox"), PathBuf::from).join("usr")
-}
-
 impl Shared {
     fn compile(&self) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/xrt/program");
-        let xrt = xrt();
+        let xrt = &self.xrt;
         let built = Command::new("c++")
             .args(["-std=c++17", "-O1", "-Wall", "-isystem"])
             .arg(xrt.join("include"))

@@ -21,7 +21,7 @@ pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
         npu::locked_memory(facts),
         npu::firmware(facts),
         xrt(facts),
-        shim(),
+        shim(facts),
         images(facts),
         model(facts),
         compiler(facts),
@@ -80,8 +80,13 @@ fn two_numbers(version: &str) -> Option<(u32, u32)> {
     Some((numbers.next()??, numbers.next()??))
 }
 
-fn shim() -> Finding {
-    Finding::unchecked(Check::Shim, "libxrt_shim is not in this build yet")
+fn shim(facts: &Facts) -> Finding {
+    match &facts.shim {
+        // Nobody needs it then, and it opens AMD's runtime, which is not there either.
+        _ if npu::chosen(facts).is_none() => Finding::unchecked(Check::Shim, npu::NO_NPU),
+        Ok(path) => Finding::ok(Check::Shim, path.display().to_string()),
+        Err((why, fix)) => Finding::problem(Check::Shim, why, fix),
+    }
 }
 
 fn images(facts: &Facts) -> Finding {

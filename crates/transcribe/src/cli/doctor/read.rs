@@ -10,6 +10,7 @@ mod tests;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use npu_backend::xrt;
 use whisper_encoder::Checkpoint;
 
 use super::facts::{Driver, Facts, Images, Limit, Npu, User};
@@ -56,6 +57,7 @@ impl System {
             user: self.user(&status),
             memlock: self.text("/proc/self/limits").as_deref().and_then(memlock),
             libraries: libraries::find(self),
+            shim: xrt::shim().map_err(|error| (error.to_string(), error.advice().to_owned())),
             images: self.images(),
             model: self.model(),
             cxx: self.variable("CXX").map(String::from),
@@ -95,9 +97,21 @@ impl System {
 
     fn npus(&self) -> Vec<Npu> {
         let bus = Path::new("/sys/bus/pci/devices");
-        names(&self.at(bus))
-            .into_iter()
-            .filter_map(|address| self.npu(&bus.join(&address), address))
+        let taken = Path::new("/sys/bus/pci/drivers").join(DRIVER);
+        let on_bus = names(&self.at(bus));
+        // A container may show what the driver has taken, and not the bus.
+        let rest =
+            names(&self.at(&taken)).into_iter().filter(|name| name.contains(':') && !on_bus.contains(name));
+        let rest: Vec<Npu> = rest
+            .filter_map(|address| {
+                let npu = self.npu(&taken.join(&address), address)?;
+                Some(Npu { driver: Some(DRIVER.into()), ..npu })
+            })
+            .collect();
+        on_bus
+            .iter()
+            .filter_map(|address| self.npu(&bus.join(address), address.clone()))
+            .chain(rest)
             .collect()
     }
 
