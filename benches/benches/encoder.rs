@@ -1,4 +1,4 @@
-//! How long does one window of 30 s take from its mel to what the decoder needs, on each accelerator?
+//! How long does the encoder take for one window of 30 s, at each precision of the CPU?
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
@@ -6,20 +6,23 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use transcribe::speech_model::SpeechModel;
-use whisper_encoder::CancelToken;
-use workspace_benches::{model, window};
-use workspace_tests::engine::Accelerator;
+use transcribe::model::OpenOptions;
+use whisper_encoder::{Device, Precision};
+use workspace_benches::window;
+use workspace_tests::engine::load_model_with;
 
 fn encoder(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode 30 s");
-    let cancel = CancelToken::new();
     group.sample_size(10);
-    for accelerator in Accelerator::ALL {
-        let model = model(accelerator);
+    let cpu = [Precision::F32, Precision::Bf16, Precision::Int8, Precision::Auto];
+    for (device, precision) in
+        cpu.map(|p| (Device::Cpu, p)).into_iter().chain([(Device::Candle, Precision::F32)])
+    {
+        let options = OpenOptions { device, precision, ..OpenOptions::default() };
+        let model = load_model_with(&options).unwrap();
         let mel = window(&model);
-        group.bench_function(format!("{accelerator:?}"), |bencher| {
-            bencher.iter(|| model.encode(black_box(&mel), &cancel).unwrap());
+        group.bench_function(format!("{} {}", device.name(), precision.name()), |bencher| {
+            bencher.iter(|| model.encoder().encode(black_box(&mel)).unwrap());
         });
     }
     group.finish();

@@ -19,7 +19,7 @@ import whisper
 
 import checkpoint
 import margins
-from openai_whisper import read_audio
+from audio import read_wav
 
 SS3 = ["SS-0870", 0.5, "SS-0880", 0.5, "SS-0890", 0.5]
 SHORT_AUDIO = {
@@ -91,7 +91,7 @@ LONG_CASES = [
 
 def build(recipe, clips: Path) -> np.ndarray:
     parts = [np.zeros(round(part * 16000), np.float32) if isinstance(part, float) else
-             read_audio(str(clips / f"{part}.wav")) for part in recipe]
+             read_wav(str(clips / f"{part}.wav")) for part in recipe]
     return np.concatenate(parts)
 
 

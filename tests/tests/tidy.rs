@@ -31,11 +31,16 @@ const UNSAFE_ROOMS: &[&str] = &[
     // Callers of kernels that write disjoint parts of one output from several threads.
     "crates/cpu-backend/src/attention/cached.rs",
     "crates/cpu-backend/src/attention/flash.rs",
+    "crates/cpu-backend/src/attention/heads.rs",
+    "crates/cpu-backend/src/encoder/chain.rs",
+    "crates/cpu-backend/src/encoder/stem.rs",
     "crates/cpu-backend/src/linear/few.rs",
     "crates/cpu-backend/src/linear/many.rs",
     "crates/cpu-backend/src/row_ops.rs",
     // Memory aligned to a vector.
     "crates/cpu-backend/src/aligned.rs",
+    // Pieces of maps, for weights.
+    "crates/cpu-backend/src/resident.rs",
     // A thread pool that lends its workers a closure for as long as one call lasts.
     "crates/cpu-backend/src/pool.rs",
     // Its rival in the bench, whose interface is unsafe.

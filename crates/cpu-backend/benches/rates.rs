@@ -4,8 +4,8 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a program that prints rates")]
 
 use cpu_backend::{
-    Context, Epilogue, Keys, KvCache, KvStorage, Level, Linear, Mask, Storage, Weights, attend, attention,
-    gelu, layer_norm,
+    Block, Context, Epilogue, Keys, KvCache, KvStorage, Level, Linear, Mask, Norm, Storage, Weights,
+    Workspace, attend, attention, encode_blocks, gelu, layer_norm,
 };
 use std::time::Instant;
 
@@ -98,6 +98,10 @@ impl Bench {
                 }
             }
         }
+        let what = format!("{ctx:?} encoder blocks");
+        if self.wants(&what) {
+            self.blocks(ctx);
+        }
         let what = format!("{ctx:?} rows: layer norm 1500×512");
         if self.wants(&what) {
             let seconds = time(50, || layer_norm(ctx, &q, &k[..512], &v[..512], 1e-5, &mut out));
@@ -108,6 +112,31 @@ impl Bench {
             let mut x = numbers(t * 2048);
             let seconds = time(50, || gelu(ctx, &mut x));
             report(&what, seconds, (t * 2048) as f64, "Gelem/s");
+        }
+    }
+
+    /// One residual block of Whisper-base in one piece.
+    fn blocks(&self, ctx: &Context) {
+        let (d, ffn, t) = (512, 2048, 1500);
+        for storage in [Storage::F32, Storage::Bf16, Storage::Int8] {
+            let layer = |outputs: usize, inputs: usize| {
+                let w = numbers(inputs * outputs);
+                Linear::new(Weights::F32(&w), None, outputs, inputs, storage).unwrap()
+            };
+            let (square, fc1, fc2) = (layer(d, d), layer(ffn, d), layer(d, ffn));
+            let (gamma, beta) = (vec![1.0; d], vec![0.0; d]);
+            let norm = Norm { gamma: &gamma, beta: &beta };
+            let (query, key, value, out) = (&square, &square, &square, &square);
+            let (fc1, fc2) = (&fc1, &fc2);
+            let block =
+                Block { heads: 8, attention_norm: norm, query, key, value, out, mlp_norm: norm, fc1, fc2 };
+            let mut workspace = Workspace::new();
+            let mut x = numbers(t * d);
+            let seconds = time(15, || {
+                assert!(encode_blocks(ctx, &[block], d, &mut x, &mut workspace, || true));
+            });
+            let work = 2 * t * (4 * d * d + 2 * d * ffn) + 4 * t * t * d;
+            report(&format!("{ctx:?} {storage:?} encoder block"), seconds, work as f64, "GFLOP/s");
         }
     }
 
@@ -176,6 +205,8 @@ fn main() {
         }
         if level.has_vnni() {
             println!("int8 activations:");
+            bench.others(&ctx.clone().with_f32_activations());
+            bench.others(&ctx.clone().with_int8_activations());
             let ctx = ctx.clone().with_int8_activations();
             for (inputs, outputs) in [(512, 512), (512, 2048), (2048, 512)] {
                 bench.linear(&ctx, Storage::Int8, 96, inputs, outputs, Epilogue::None);

@@ -3,13 +3,15 @@
 //!
 //! | concept | here |
 //! |---|---|
-//! | which instructions | [`Level`]: portable, AVX2 or AVX-512, found at run time; holding one proves it is there |
+//! | which instructions | [`Level`]: portable, AVX2, AVX-512 or AMX, found at run time; holding one proves it is there |
 //! | which threads | [`Context`]: a level and a pool of threads |
 //! | a layer's weights | [`Linear`], packed once from [`Weights`] into a [`Storage`] and then resident |
 //! | `y = x·Wᵀ + b` and what follows | [`Linear::forward`] with an [`Epilogue`] |
 //! | a tied token embedding | [`Linear::row`] of the layer that gives the logits |
 //! | the encoder's attention | [`attention()`]: all positions at once |
 //! | the decoder's attention | [`attend`]: a few queries against a [`KvCache`], each its own or one for all |
+//! | the whole encoder | [`encode_stem`], then [`encode_blocks`], on a [`Workspace`] |
+//! | a row of logits | [`largest`], [`sum_exp`], which leave it as it is |
 //! | between the layers | [`layer_norm`], [`gelu`], [`softmax`], [`add`] |
 //! | what is right | [`reference`](mod@reference): the same in f64, naively; tests hold every level to it |
 //!
@@ -46,20 +48,25 @@
 mod aligned;
 mod attention;
 mod context;
+mod encoder;
 mod error;
 mod kernels;
 mod level;
 mod linear;
 mod pool;
 pub mod reference;
+mod resident;
 mod row_ops;
 mod scratch;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 pub use attention::{Keys, KvCache, KvStorage, Mask, Scores, attend, attention};
 pub use context::Context;
+pub use encoder::{Block, Convolution, Norm, Workspace, encode_blocks, encode_stem};
 pub use error::Error;
 pub use level::{Level, LevelKind};
 pub use linear::{Epilogue, Linear, Storage, Weights};
 pub use row_ops::{add, gelu, layer_norm, softmax};
+pub use vocabulary::{largest, sum_exp};

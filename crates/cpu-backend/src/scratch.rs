@@ -1,21 +1,46 @@
 //! Per-thread working memory that is grown once and then reused: no allocation in the steady state.
 
 use crate::aligned::Aligned;
+use crate::kernels::RowScale;
 use std::cell::RefCell;
+use std::thread::LocalKey;
+
+/// Buffers that are not in use.
+type Spare<T> = RefCell<Vec<Aligned<T>>>;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Aligned<f32>>> = const { RefCell::new(Vec::new()) };
+    static FLOATS: Spare<f32> = const { RefCell::new(Vec::new()) };
+    static BYTES: Spare<u8> = const { RefCell::new(Vec::new()) };
+    static SCALES: Spare<RowScale> = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs `f` with `len` f32 numbers of undefined content, 64-byte aligned. Calls may nest.
 pub(crate) fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    lend(&FLOATS, len, f)
+}
+
+/// As [`with`], for bytes.
+pub(crate) fn with_bytes<R>(len: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
+    lend(&BYTES, len, f)
+}
+
+/// As [`with`], for what rows of an operand stand for.
+pub(crate) fn with_scales<R>(len: usize, f: impl FnOnce(&mut [RowScale]) -> R) -> R {
+    lend(&SCALES, len, f)
+}
+
+fn lend<T: Copy + Default, R>(
+    spare: &'static LocalKey<Spare<T>>,
+    len: usize,
+    f: impl FnOnce(&mut [T]) -> R,
+) -> R {
     // Taken out while in use: a nested call takes the next one.
-    let mut buffer = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+    let mut buffer = spare.with_borrow_mut(Vec::pop).unwrap_or_default();
     if buffer.len() < len {
         buffer = Aligned::zeroed(len.next_power_of_two());
     }
     let result = f(&mut buffer[..len]);
-    SPARE.with_borrow_mut(|spare| spare.push(buffer));
+    spare.with_borrow_mut(|spare| spare.push(buffer));
     result
 }
 

@@ -7,7 +7,9 @@ use assert_cmd::Command;
 use serde_json::Value;
 
 fn run(args: &[&str]) -> Output {
-    Command::cargo_bin("transcribe").unwrap().arg("bench").args(args).output().unwrap()
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models");
+    let mut command = Command::cargo_bin("transcribe").unwrap();
+    command.env("TRANSCRIBE_MODEL_DIR", models).arg("bench").args(args).output().unwrap()
 }
 
 fn json(output: &Output) -> Value {
@@ -38,6 +40,24 @@ fn the_processor_is_measured() {
     let text = run(&["64x64x64", "--device", "cpu"]);
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.starts_with("64×64×64 on the processor") && text.contains("measured"), "{text}");
+}
+
+#[test]
+fn without_a_product_the_machine_and_the_model_are_measured() {
+    let report = json(&run(&["--json", "--threads", "1"]));
+    let limits = &report["limits"];
+    assert_eq!(limits["products"].as_array().map(Vec::len), Some(3));
+    limits["products"].as_array().unwrap().iter().for_each(|product| positive(&product["gop_per_second"]));
+    positive(&limits["read_gb_per_second"]);
+    let models = report["models"].as_array().unwrap();
+    assert_eq!(models.iter().map(|model| &model["precision"]).collect::<Vec<_>>(), ["auto", "f32", "bf16"]);
+    for model in models {
+        for name in ["load_seconds", "window_seconds", "token_seconds", "token_of_five_seconds"] {
+            positive(&model[name]);
+        }
+        let parts = model["operation_by_operation"].as_array().unwrap();
+        assert!(parts.iter().any(|part| part["name"] == "perceptrons"), "{parts:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cpu_backend::{Context, Level, Storage};
 
 use crate::accelerator::{
-    Accelerator, CandleAccelerator, CpuAccelerator, NpuAccelerator, NpuOptions, NpuPrecision,
+    Accelerator, CandleAccelerator, CpuAccelerator, Keep, NpuAccelerator, NpuOptions, NpuPrecision,
 };
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Result, WhisperEncoder};
@@ -81,14 +81,20 @@ impl Precision {
         }
     }
 
-    /// How the CPU keeps the encoder's weights at this precision.
+    /// How the CPU's encoder computes at this precision: what it rounds activations to, and how it keeps weights.
     #[must_use]
-    pub fn storage(self) -> Storage {
+    pub fn of_encoder(self, context: Context) -> (Context, Keep) {
+        let level = context.level();
         match self {
-            // Until a reduced precision is measured faster within the gates, f32 is also the default.
-            Self::Auto | Self::F32 => Storage::F32,
-            Self::Bf16 => Storage::Bf16,
-            Self::Int8 => Storage::Int8,
+            Self::F32 => (context.with_f32_activations(), Keep::All(Storage::F32)),
+            Self::Bf16 => (context, Keep::All(Storage::Bf16)),
+            Self::Int8 => (context.with_int8_activations(), Keep::All(Storage::Int8)),
+            // What `tests/tests/cpu_fidelity.rs` holds to the gates; without these instructions f32 is fastest.
+            Self::Auto if level.has_vnni() && level.has_bf16() => {
+                (context.with_int8_activations(), Keep::WholeAfterNorms)
+            }
+            Self::Auto if level.has_bf16() => (context, Keep::All(Storage::Bf16)),
+            Self::Auto => (context.with_f32_activations(), Keep::All(Storage::F32)),
         }
     }
 }
@@ -199,8 +205,8 @@ impl EncoderBuilder {
             Device::Candle => Err(Error::Options("the candle device computes in f32 only".into())),
             Device::Cpu | Device::Auto => {
                 let precision = self.precision;
-                let context = precision.within(self.cpu_context()?);
-                Ok(Box::new(CpuAccelerator::new(context, precision.storage())))
+                let (context, keep) = precision.of_encoder(self.cpu_context()?);
+                Ok(Box::new(CpuAccelerator::new(context, keep)))
             }
             Device::Npu => self.npu_accelerator("npu", npu_backend::Choice::Xrt),
             Device::Emulator => self.npu_accelerator("emulator", npu_backend::Choice::Emulator),
@@ -230,7 +236,7 @@ impl EncoderBuilder {
         };
         let engine = engine.map_err(refused)?;
         // What falls back is computed as precisely as the CPU can.
-        let cpu = CpuAccelerator::new(Precision::F32.within(self.cpu_context()?), Storage::F32);
+        let cpu = CpuAccelerator::new(Precision::F32.within(self.cpu_context()?), Keep::All(Storage::F32));
         Ok(Box::new(NpuAccelerator::new(engine, cpu, options)))
     }
 

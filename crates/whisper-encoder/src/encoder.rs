@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::accelerator::{Accelerator, Receipt};
+use crate::accelerator::{Accelerator, EncoderParts, Receipt};
 use crate::builder::EncoderBuilder;
 use crate::checkpoint::Checkpoint;
 use crate::layers::block::Block;
@@ -103,8 +103,17 @@ impl Network {
     fn forward(&self, mel: &LogMel, cancel: &CancelToken, probe: &mut Probe<'_, '_>) -> Result<Tensor> {
         let accelerator = &*self.accelerator;
         cancel.check()?;
-        let mut x = self.stem.forward(accelerator, mel, probe)?;
+        self.stem.check(mel)?;
         let parts: Vec<_> = self.blocks.iter().map(Block::parts).collect();
+        if !probe.is_watched() {
+            let (convolutions, positions) = self.stem.parts();
+            let last_norm = self.ln_post.parts();
+            let whole = EncoderParts { convolutions, positions, blocks: &parts, last_norm };
+            if let Some(features) = accelerator.encode(mel, &whole, cancel)? {
+                return Ok(features);
+            }
+        }
+        let mut x = self.stem.forward(accelerator, mel, probe)?;
         let whole = if probe.is_watched() { None } else { accelerator.blocks(&x, &parts, cancel)? };
         match whole {
             Some(end) => x = end,

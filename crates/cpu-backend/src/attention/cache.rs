@@ -1,9 +1,11 @@
 //! Keys and values of past positions, kept as an explicit value in the layout that attention reads.
 
 use crate::aligned::Aligned;
+use crate::context::Context;
 use crate::error::Error;
 use crate::kernels::{Matrix, PANEL};
 use half::{bf16, f16};
+use std::sync::{Mutex, PoisonError};
 
 /// How a [`KvCache`] keeps its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -141,6 +143,30 @@ impl KvCache {
         Ok(())
     }
 
+    /// As an emptied cache's [`Self::extend`], on the threads of `ctx`: how cross attention's keys and values come in.
+    ///
+    /// # Errors
+    /// As [`Self::extend`]; then the cache is empty.
+    pub fn fill(&mut self, ctx: &Context, k: &[f32], v: &[f32]) -> Result<(), Error> {
+        self.len = 0;
+        let width = self.heads * self.head_dim;
+        if k.len() != v.len() || width == 0 || !k.len().is_multiple_of(width) {
+            return self.extend(k, v);
+        }
+        let count = k.len() / width;
+        if count > self.capacity {
+            return self.extend(k, v);
+        }
+        let (heads, head_dim) = (self.heads, self.head_dim);
+        match &mut self.data {
+            Data::F32(keys, values) => fill(ctx, k, v, heads, head_dim, keys, values, |x| x),
+            Data::F16(keys, values) => fill(ctx, k, v, heads, head_dim, keys, values, f16::from_f32),
+            Data::Bf16(keys, values) => fill(ctx, k, v, heads, head_dim, keys, values, round_to_bf16),
+        }
+        self.len = count;
+        Ok(())
+    }
+
     /// Makes this cache hold what `other` holds, without allocating when the shapes agree: how beams change place.
     pub fn copy_from(&mut self, other: &Self) {
         let same =
@@ -204,6 +230,50 @@ fn append<T>(
     }
 }
 
+/// `bf16::from_f32` (to nearest, ties to even; NaN stays NaN) without a branch, for loops that the compiler vectorises.
+fn round_to_bf16(x: f32) -> bf16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    let nan = bits >> 16 | 0x40;
+    bf16::from_bits(if x.is_nan() { nan } else { rounded } as u16)
+}
+
+/// Writes all positions, head by head. A panel's keys are narrowed row by row first, then turned.
+#[allow(clippy::too_many_arguments, reason = "two slices each of source and target, and their shape")]
+fn fill<T: Copy + Default + Send>(
+    ctx: &Context,
+    k: &[f32],
+    v: &[f32],
+    heads: usize,
+    head_dim: usize,
+    keys: &mut [T],
+    values: &mut [T],
+    narrow: impl Fn(f32) -> T + Copy + Send + Sync,
+) {
+    let width = heads * head_dim;
+    let of_heads =
+        keys.chunks_exact_mut(keys.len() / heads).zip(values.chunks_exact_mut(values.len() / heads));
+    // One task a head takes its own lock: never waited for.
+    let of_heads: Vec<_> = of_heads.map(Mutex::new).collect();
+    ctx.run(heads, |head| {
+        let mut of_head = of_heads[head].lock().unwrap_or_else(PoisonError::into_inner);
+        let (keys, values) = &mut *of_head;
+        let part = |row: &[f32]| head * head_dim..(head * head_dim + head_dim).min(row.len());
+        for (row, to) in v.chunks_exact(width).zip(values.chunks_exact_mut(padded(head_dim))) {
+            to.iter_mut().zip(&row[part(row)]).for_each(|(to, &v)| *to = narrow(v));
+        }
+        let mut rows = vec![T::default(); PANEL * head_dim];
+        for (k, panel) in k.chunks(PANEL * width).zip(keys.chunks_exact_mut(PANEL * head_dim)) {
+            for (row, to) in k.chunks_exact(width).zip(rows.chunks_exact_mut(head_dim)) {
+                to.iter_mut().zip(&row[part(row)]).for_each(|(to, &k)| *to = narrow(k));
+            }
+            for (i, to) in panel.chunks_exact_mut(PANEL).enumerate().take(head_dim) {
+                to.iter_mut().zip(rows[i..].iter().step_by(head_dim)).for_each(|(to, &k)| *to = k);
+            }
+        }
+    });
+}
+
 /// Copies the first `len` positions of every head (whole panels of keys).
 fn copy<T: Copy>(
     k: &mut [T],
@@ -222,5 +292,20 @@ fn copy<T: Copy>(
     for head in 0..heads {
         k[head * keys..][..used_keys].copy_from_slice(&from_k[head * keys..][..used_keys]);
         v[head * values..][..used_values].copy_from_slice(&from_v[head * values..][..used_values]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_without_a_branch_is_that_of_half() {
+        for high in 0..=u16::MAX {
+            for low in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                let x = f32::from_bits(u32::from(high) << 16 | low);
+                assert_eq!(round_to_bf16(x).to_bits(), bf16::from_f32(x).to_bits(), "{x:e} {high:x} {low:x}");
+            }
+        }
     }
 }

@@ -1,19 +1,22 @@
 //! Attention of many queries over many keys without ever holding their product.
 //!
-//! For a block of 48 queries the keys pass by in blocks of 256. Each block of scores is exponentiated against the
+//! For a tile of queries the keys pass by in blocks of 256. Each block of scores is exponentiated against the
 //! largest score seen so far; when that grows, what was summed before is scaled down (the online softmax of
-//! Milakov and Gimelshein, 2018, as in FlashAttention). Scores never leave the L2 cache.
+//! Milakov and Gimelshein, 2018, as in FlashAttention). Scores never leave the L1 cache.
 
-use super::Mask;
-use super::cache::{padded, put};
+use super::heads::{Heads, MAX_HEAD_DIM, Packing, Shape};
+use super::{Mask, fused};
 use crate::context::Context;
-use crate::kernels::{A_STRIDE, Block, DEPTH, Disjoint, PANEL, TILE_ROWS};
+use crate::kernels::{Disjoint, MAX_TILE_ROWS, Matrix, Number, PANEL, row_stride};
 use crate::scratch;
+use std::ops::Range;
 
-/// Queries of a block: 4 tiles.
-const QUERIES: usize = 4 * TILE_ROWS;
-/// Keys of a block.
-const KEYS: usize = DEPTH;
+/// Keys of a block; the products of larger ones would drop out of the L1 cache.
+const KEYS: usize = 8 * PANEL;
+/// f32 between rows of scores: an odd number of cache lines.
+const SCORE_STRIDE: usize = KEYS + 16;
+/// Tiles of queries of one task.
+const TASK_TILES: usize = 4;
 /// Positions that one task packs.
 const PACK: usize = 8 * PANEL;
 
@@ -21,6 +24,8 @@ const PACK: usize = 8 * PANEL;
 /// `[keys, heads · head_dim]`, all row-major with the heads side by side.
 ///
 /// With [`Mask::Causal`] the queries are the last positions of the keys. A query that sees no key gives zeros.
+/// A context that has products in bf16, see [`Context::with_f32_activations`], rounds queries, keys, values and
+/// weights to it.
 ///
 /// # Panics
 /// When a length is not whole rows, `k` and `v` (or `q` and `out`) differ, or `head_dim` is over 256.
@@ -37,166 +42,172 @@ pub fn attention(
     out: &mut [f32],
 ) {
     let width = heads * head_dim;
-    assert!(width > 0 && head_dim <= DEPTH, "{heads} heads of {head_dim}");
+    assert!(width > 0 && head_dim <= MAX_HEAD_DIM, "{heads} heads of {head_dim}");
     assert!(q.len().is_multiple_of(width) && k.len().is_multiple_of(width), "rows hold {width} numbers");
     assert!(q.len() == out.len() && k.len() == v.len(), "q and out, k and v are of one shape");
     let (queries, keys) = (q.len() / width, k.len() / width);
-    let (key_size, value_size) = (keys.next_multiple_of(PANEL) * head_dim, keys * padded(head_dim));
-    scratch::with(heads * (key_size + value_size), |packed| {
-        let (packed_keys, packed_values) = packed.split_at_mut(heads * key_size);
-        pack(ctx, k, v, heads, head_dim, packed_keys, packed_values);
-        let (packed_keys, packed_values) = (&*packed_keys, &*packed_values);
-        let blocks = queries.div_ceil(QUERIES);
-        let out = Disjoint::new(out);
-        ctx.run(heads * blocks, |task| {
-            let (head, first) = (task / blocks, task % blocks * QUERIES);
-            let rows = QUERIES.min(queries - first);
-            let from = first * width + head * head_dim;
-            let block = QueryBlock {
-                q: &q[from..],
-                width,
-                head_dim,
-                rows,
-                keys: &packed_keys[head * key_size..][..key_size],
-                values: &packed_values[head * value_size..][..value_size],
-                count: keys,
-                scale,
-            };
-            // SAFETY: these rows of this head belong to this task alone.
-            let out = unsafe { out.block(from, width, rows, head_dim) };
-            block.run(ctx, |row| mask.visible(first + row, queries, keys), out);
-        });
+    let shape = Shape { level: ctx.level(), number: number(ctx), heads, head_dim, queries, keys };
+    scratch::with_bytes(shape.bytes(), |bytes| {
+        pack(ctx, &Packing::new(shape, bytes), q, k, v, scale * unit(shape.number), shape);
+        attend_all(ctx, &Heads::of(shape, bytes), mask, out);
     });
 }
 
-/// Brings keys and values into the layout of a cache. Tasks write whole panels of one head.
-fn pack(
-    ctx: &Context,
-    k: &[f32],
-    v: &[f32],
-    heads: usize,
-    head_dim: usize,
-    keys: &mut [f32],
-    values: &mut [f32],
-) {
+/// What the products of attention multiply in `ctx`.
+pub(crate) fn number(ctx: &Context) -> Number {
+    if ctx.bf16_products() { Number::Bf16 } else { Number::F32 }
+}
+
+/// What scores are counted in: in bf16, weights are powers of two.
+pub(crate) fn unit(number: Number) -> f32 {
+    if number == Number::Bf16 { std::f32::consts::LOG2_E } else { 1.0 }
+}
+
+/// Packs whole rows.
+fn pack(ctx: &Context, to: &Packing, q: &[f32], k: &[f32], v: &[f32], scale: f32, shape: Shape) {
+    let Shape { heads, head_dim, queries, keys, .. } = shape;
     let width = heads * head_dim;
-    let (count, row) = (k.len() / width, padded(head_dim));
-    let (key_size, value_size) = (keys.len() / heads, values.len() / heads);
-    let chunks = count.div_ceil(PACK);
-    let (keys, values) = (Disjoint::new(keys), Disjoint::new(values));
+    let chunks = queries.max(keys).div_ceil(PACK);
     ctx.run(heads * chunks, |task| {
         let (head, first) = (task / chunks, task % chunks * PACK);
-        let n = PACK.min(count - first);
-        // SAFETY: these panels of this head belong to this task alone.
-        let keys =
-            unsafe { keys.part(head * key_size + first * head_dim, n.next_multiple_of(PANEL) * head_dim) };
-        // SAFETY: as above, for rows.
-        let values = unsafe { values.part(head * value_size + first * row, n * row) };
-        // Lanes and columns of padding are multiplied too; what they give is dropped, but it must not be slow
-        // (subnormal) nor grow.
-        keys.fill(0.0);
-        values.fill(0.0);
-        for i in 0..n {
-            let at = (first + i) * width + head * head_dim;
-            put(&k[at..at + head_dim], &v[at..at + head_dim], i, keys, values, |x| x);
+        let mut scaled = [0.0; MAX_HEAD_DIM];
+        let at = |row: usize| row * width + head * head_dim..row * width + (head + 1) * head_dim;
+        for row in first..(first + PACK).min(queries) {
+            let scaled = &mut scaled[..head_dim];
+            scaled.iter_mut().zip(&q[at(row)]).for_each(|(to, q)| *to = q * scale);
+            // SAFETY: these rows of this head belong to this task alone.
+            unsafe { to.put_query(head, row, 0, scaled) };
+        }
+        for key in first..(first + PACK).min(keys) {
+            // SAFETY: these positions of this head belong to this task alone.
+            unsafe {
+                to.put_key(head, key, 0, &k[at(key)]);
+                to.put_value(head, key, 0, &v[at(key)]);
+            }
         }
     });
 }
 
-/// Some queries of one head.
-struct QueryBlock<'a> {
-    /// From the first query's head on, rows `width` apart.
-    q: &'a [f32],
-    width: usize,
-    head_dim: usize,
-    rows: usize,
-    keys: &'a [f32],
-    values: &'a [f32],
-    /// How many keys.
-    count: usize,
-    scale: f32,
+/// Attention of all queries of all heads: `out` is `[queries, heads · head_dim]`.
+pub(crate) fn attend_all(ctx: &Context, packed: &Heads, mask: Mask, out: &mut [f32]) {
+    let Shape { level, number, heads, head_dim, queries, keys } = packed.shape;
+    let width = heads * head_dim;
+    let task_rows = TASK_TILES * level.tile_rows();
+    let blocks = queries.div_ceil(task_rows);
+    let out = Disjoint::new(out);
+    ctx.run(heads * blocks, |task| {
+        let (head, first) = (task / blocks, task % blocks * task_rows);
+        let rows = first..(first + task_rows).min(queries);
+        // SAFETY: these rows of this head belong to this task alone.
+        let mut out = unsafe { out.block(first * width + head * head_dim, width, rows.len(), head_dim) };
+        let mut tile = Rows::default();
+        for start in rows.clone().step_by(level.tile_rows()) {
+            let rows = start..(start + level.tile_rows()).min(rows.end);
+            let mut give = |row: usize, values: &[f32], factor: f32| {
+                let to = out.row(row - first);
+                to.iter_mut().zip(values).for_each(|(to, v)| *to = v * factor);
+            };
+            let all = mask == Mask::None && keys > 0 && level.weighs(number);
+            if !(all && fused::attend(packed, head, rows.clone(), &mut give)) {
+                tile.attend(packed, head, rows, |row| mask.visible(row, queries, keys), give);
+            }
+        }
+    });
 }
 
-impl QueryBlock<'_> {
-    fn run(&self, ctx: &Context, sees: impl Fn(usize) -> usize, mut out: Block) {
-        let level = ctx.level();
-        let (tiles, row_len) = (self.rows.div_ceil(TILE_ROWS), padded(self.head_dim));
-        let most_seen = (0..self.rows).map(&sees).max().unwrap_or(0);
-        let (mut largest, mut total) = ([f32::NEG_INFINITY; QUERIES], [0.0_f32; QUERIES]);
-        scratch::with(QUERIES * (2 * A_STRIDE + row_len), |scratch| {
-            let (queries, rest) = scratch.split_at_mut(QUERIES * A_STRIDE);
-            let (weights, sums) = rest.split_at_mut(QUERIES * A_STRIDE);
-            self.load_queries(&mut queries[..tiles * TILE_ROWS * A_STRIDE]);
-            sums.fill(0.0);
-            for from in (0..most_seen).step_by(KEYS) {
-                let n = KEYS.min(self.count - from);
-                self.scores(ctx, from, n, tiles, queries, weights);
-                for row in 0..tiles * TILE_ROWS {
-                    let weights = &mut weights[row * A_STRIDE..][..n];
-                    let seen = if row < self.rows { sees(row).saturating_sub(from).min(n) } else { 0 };
-                    let (weights, hidden) = weights.split_at_mut(seen);
-                    hidden.fill(0.0);
-                    if seen == 0 {
-                        continue;
+/// What is known of each row of a tile while the keys pass by.
+#[derive(Default)]
+struct Rows {
+    largest: [f32; MAX_TILE_ROWS],
+    total: [f32; MAX_TILE_ROWS],
+}
+
+impl Rows {
+    /// Attention of a tile of queries; `give` gets each row's weighted sum of values and what to multiply it with.
+    fn attend(
+        &mut self,
+        packed: &Heads,
+        head: usize,
+        rows: Range<usize>,
+        sees: impl Fn(usize) -> usize,
+        mut give: impl FnMut(usize, &[f32], f32),
+    ) {
+        let Shape { level, number, head_dim, keys, .. } = packed.shape;
+        let (height, depth) = (level.tile_rows(), packed.shape.depth());
+        let row_len = head_dim.next_multiple_of(PANEL);
+        let weight_stride = row_stride(KEYS * number.size());
+        let most_seen = rows.clone().map(&sees).max().unwrap_or(0).min(keys);
+        self.largest.fill(f32::NEG_INFINITY);
+        self.total.fill(0.0);
+        scratch::with(height * (SCORE_STRIDE + row_len), |floats| {
+            scratch::with_bytes(height * weight_stride, |weights| {
+                let (scores, sums) = floats.split_at_mut(height * SCORE_STRIDE);
+                sums.fill(0.0);
+                let queries = packed.queries(head, rows.start);
+                for from in (0..most_seen).step_by(KEYS) {
+                    let n = KEYS.min(keys - from);
+                    for panel in 0..n.div_ceil(PANEL) {
+                        let keys = packed.keys(head, from / PANEL + panel);
+                        let to = &mut scores[panel * PANEL..];
+                        let stride = packed.shape.query_stride();
+                        level.multiply(number, queries, stride, keys, depth, to, SCORE_STRIDE, false);
                     }
-                    let most = level.largest(weights).max(largest[row]);
-                    if most > largest[row] {
-                        let shrink = (largest[row] - most).exp();
-                        level.scale(&mut sums[row * row_len..][..row_len], shrink);
-                        total[row] *= shrink;
-                        largest[row] = most;
+                    for (i, row) in rows.clone().enumerate() {
+                        let seen = sees(row).saturating_sub(from).min(n);
+                        let scores = &mut scores[i * SCORE_STRIDE..][..KEYS];
+                        let weights = &mut weights[i * weight_stride..][..KEYS * number.size()];
+                        self.soften(packed, i, scores, seen, weights, &mut sums[i * row_len..][..row_len]);
                     }
-                    total[row] += level.exp_sum(weights, most);
+                    let n = n.next_multiple_of(number.group());
+                    for panel in 0..row_len / PANEL {
+                        let values = packed.values(head, panel, from);
+                        let to = &mut sums[panel * PANEL..];
+                        match number {
+                            // In place: the weights are where the scores were.
+                            Number::F32 => {
+                                let weights = Matrix::F32(scores);
+                                let stride = SCORE_STRIDE * 4;
+                                level.multiply(number, weights.bytes(), stride, values, n, to, row_len, true);
+                            }
+                            _ => level.multiply(number, weights, weight_stride, values, n, to, row_len, true),
+                        }
+                    }
                 }
-                let mut sums = Block::of(sums, row_len, tiles * TILE_ROWS, row_len);
-                for column in (0..row_len).step_by(PANEL) {
-                    let values = &self.values[from * row_len + column..];
-                    for tile in 0..tiles {
-                        let weights = &weights[tile * TILE_ROWS * A_STRIDE..];
-                        let mut to = sums.within(tile * TILE_ROWS, TILE_ROWS, column, PANEL);
-                        level.tile(weights, values, row_len, n, &mut to, true);
-                    }
+                for (i, row) in rows.enumerate() {
+                    let factor = if self.total[i] == 0.0 { 0.0 } else { 1.0 / self.total[i] };
+                    give(row, &sums[i * row_len..][..head_dim], factor);
                 }
-            }
-            for row in 0..self.rows {
-                let inverse = if total[row] == 0.0 { 0.0 } else { 1.0 / total[row] };
-                let from = &sums[row * row_len..];
-                out.row(row).iter_mut().zip(from).for_each(|(to, v)| *to = v * inverse);
-            }
+            });
         });
     }
 
-    /// The scaled queries at the tiles' stride, rows beyond the last as zeros.
-    fn load_queries(&self, queries: &mut [f32]) {
-        for (row, to) in queries.chunks_exact_mut(A_STRIDE).enumerate() {
-            let to = &mut to[..self.head_dim];
-            if row < self.rows {
-                let from = &self.q[row * self.width..][..self.head_dim];
-                to.iter_mut().zip(from).for_each(|(to, q)| *to = q * self.scale);
-            } else {
-                to.fill(0.0);
-            }
-        }
-    }
-
-    /// `weights[row][i] = queries[row] · key[from + i]`.
-    fn scores(
-        &self,
-        ctx: &Context,
-        from: usize,
-        n: usize,
-        tiles: usize,
-        queries: &[f32],
-        weights: &mut [f32],
+    /// Turns a row's scores, of which it sees the first `seen`, into weights; scales down what was summed before when a
+    /// larger score has come.
+    fn soften(
+        &mut self,
+        packed: &Heads,
+        row: usize,
+        scores: &mut [f32],
+        seen: usize,
+        weights: &mut [u8],
+        sums: &mut [f32],
     ) {
-        let mut to = Block::of(weights, A_STRIDE, tiles * TILE_ROWS, n.next_multiple_of(PANEL));
-        for panel in 0..n.div_ceil(PANEL) {
-            let keys = &self.keys[(from + panel * PANEL) * self.head_dim..][..PANEL * self.head_dim];
-            for tile in 0..tiles {
-                let queries = &queries[tile * TILE_ROWS * A_STRIDE..];
-                let mut to = to.within(tile * TILE_ROWS, TILE_ROWS, panel * PANEL, PANEL);
-                ctx.level().tile(queries, keys, PANEL, self.head_dim, &mut to, false);
-            }
+        let Shape { level, number, .. } = packed.shape;
+        let (scores, hidden) = scores.split_at_mut(seen);
+        let before = self.largest[row];
+        let most = level.largest(scores).max(before);
+        if most > before {
+            let shrink = if number == Number::F32 { (before - most).exp() } else { (before - most).exp2() };
+            level.scale(sums, shrink);
+            self.total[row] *= shrink;
+            self.largest[row] = most;
         }
+        self.total[row] += match number {
+            Number::F32 => {
+                hidden.fill(0.0);
+                level.exp_sum(scores, most)
+            }
+            _ => level.exp2_bf16(scores, most, weights),
+        };
     }
 }

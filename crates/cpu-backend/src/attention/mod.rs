@@ -4,10 +4,14 @@
 mod cache;
 mod cached;
 mod flash;
+mod fused;
+mod heads;
 
 pub use cache::{KvCache, KvStorage};
 pub use cached::{Keys, Scores, attend};
 pub use flash::attention;
+pub(crate) use flash::{attend_all, number, unit};
+pub(crate) use heads::{Heads, MAX_HEAD_DIM, Packing, Shape};
 
 /// Which keys a query may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,6 +4,7 @@ macro_rules! instantiate {
     ($simd:ty, tile $mr:literal x $nv:literal, $(#[$enable:meta])*) => {
         use crate::kernels::generic::matrix::{self, PairsBf16, PlainBf16, PlainF16, PlainF32, QuadsI8};
         use crate::kernels::generic::rows;
+        use crate::kernels::{RowScale, TILE_ROWS};
         use half::{bf16, f16};
 
         /// See `generic::simd::Simd::ODD`.
@@ -20,16 +21,15 @@ macro_rules! instantiate {
         /// # Safety
         /// The level's instructions; the rest as `generic::matrix::tile`.
         $(#[$enable])*
-        #[allow(clippy::too_many_arguments, reason = "as the kernel that it instantiates")]
         pub(crate) unsafe fn tile_f32(
-            a: *const f32, b: *const f32, ldb: usize, k: usize, c: *mut f32, ldc: usize, accumulate: bool,
+            a: *const u8, lda: usize, b: *const f32, k: usize, c: *mut f32, ldc: usize, accumulate: bool,
         ) {
             // SAFETY: the contracts are the same.
             unsafe {
                 if accumulate {
-                    matrix::tile::<$simd, $mr, $nv, true>(a, b, ldb, k, c, ldc);
+                    matrix::tile::<$simd, TILE_ROWS, $mr, $nv, true>(a, lda, b, k, c, ldc);
                 } else {
-                    matrix::tile::<$simd, $mr, $nv, false>(a, b, ldb, k, c, ldc);
+                    matrix::tile::<$simd, TILE_ROWS, $mr, $nv, false>(a, lda, b, k, c, ldc);
                 }
             }
         }
@@ -37,9 +37,9 @@ macro_rules! instantiate {
         /// # Safety
         /// The level's instructions; the rest as `generic::rows::finish`.
         $(#[$enable])*
-        pub(crate) unsafe fn finish(c: *mut f32, ldc: usize, rows: usize, bias: *const f32, gelu: bool) {
+        pub(crate) unsafe fn finish(c: *mut f32, rows: &[RowScale], columns: rows::Columns<'_>, gelu: bool) {
             // SAFETY: the contracts are the same.
-            unsafe { rows::finish::<$simd>(c, ldc, rows, bias, gelu) }
+            unsafe { rows::finish::<$simd>(c, rows, columns, gelu) }
         }
 
         /// # Safety

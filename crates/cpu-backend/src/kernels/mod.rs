@@ -1,9 +1,11 @@
 //! The SIMD kernels and the only door to them: methods on [`Level`], which check every bound and then jump.
 //!
 //! `generic/` holds the arithmetic, `portable/`, `avx2/` and `avx512/` a vector type each and the generic
-//! kernels compiled for it. The crate's other `unsafe`: aligned memory (`aligned.rs`), the lifetime that the thread pool
+//! kernels compiled for it; `amx/` products of tiles, with AVX-512 for all else. The crate's other `unsafe`: aligned memory (`aligned.rs`), the lifetime that the thread pool
 //! forgets for one call (`pool.rs`), and where operations hand disjoint parts of an output to threads.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -12,21 +14,23 @@ mod disjoint;
 mod generic;
 mod instantiate;
 mod portable;
+mod product;
 
-pub(crate) use disjoint::{Block, Disjoint};
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(crate) use amx::tiles_are_configured;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::{TileSession, TileUnit, refusal as amx_refusal};
+pub(crate) use disjoint::Disjoint;
+pub(crate) use generic::rows::Columns;
+pub(crate) use product::{MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
 
 use crate::level::{Level, LevelKind};
 use half::{bf16, f16};
 
 /// Output columns in a panel of packed weights: two AVX-512 registers.
 pub(crate) const PANEL: usize = 32;
-/// Rows of a tile: with two registers of columns, 24 of AVX-512's 32 registers are sums.
+/// Rows of a tile of the vector kernels: with two registers of columns, 24 of AVX-512's 32 registers are sums.
 pub(crate) const TILE_ROWS: usize = 12;
-/// Depth of one pass over a tile: 12 rows × 1 KiB stay in a 32 KiB L1 cache beside the weights streaming by.
-pub(crate) const DEPTH: usize = 256;
-/// Row stride of the left operand of a tile: 17 cache lines, odd, so that rows do not fall on the same cache sets.
-pub(crate) const A_STRIDE: usize = DEPTH + 16;
-
 macro_rules! dispatch {
     ($level:expr, $name:ident($($arg:expr),* $(,)?)) => {
         match $level.kind() {
@@ -36,8 +40,8 @@ macro_rules! dispatch {
             // SAFETY: the bounds were checked; a Level of this kind proves the instructions.
             LevelKind::Avx2 => unsafe { avx2::$name($($arg),*) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the bounds were checked; a Level of this kind proves the instructions.
-            LevelKind::Avx512 => unsafe { avx512::$name($($arg),*) },
+            // SAFETY: the bounds were checked; a Level of these kinds proves the instructions.
+            LevelKind::Avx512 | LevelKind::Amx => unsafe { avx512::$name($($arg),*) },
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("Level::new gives no such level on this target"),
         }
@@ -65,10 +69,24 @@ impl Matrix<'_> {
         }
     }
 
+    /// As the products of tiles take it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let (start, len) = match self {
+            Self::F32(w) => (w.as_ptr().cast(), size_of_val(*w)),
+            Self::F16(w) => (w.as_ptr().cast(), size_of_val(*w)),
+            Self::Bf16(w) | Self::Bf16Pairs(w) => (w.as_ptr().cast(), size_of_val(*w)),
+            Self::I8Quads(w) => (w.as_ptr().cast(), size_of_val(*w)),
+        };
+        // SAFETY: the same memory for the same time; numbers have no bytes of undefined content.
+        unsafe { std::slice::from_raw_parts(start, len) }
+    }
+
     fn depth_step(&self) -> usize {
         if matches!(self, Self::Bf16Pairs(_) | Self::I8Quads(_)) { 4 } else { 1 }
     }
 }
+
+pub(crate) use dispatch;
 
 impl Level {
     /// How many times every second row of [`Matrix::I8Quads`] counts: a power of two.
@@ -78,7 +96,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             LevelKind::Avx2 => avx2::ODD,
             #[cfg(target_arch = "x86_64")]
-            LevelKind::Avx512 => avx512::ODD,
+            LevelKind::Avx512 | LevelKind::Amx => avx512::ODD,
             #[cfg(not(target_arch = "x86_64"))]
             _ => 1.0,
         }
@@ -125,101 +143,6 @@ impl Level {
         }
     }
 
-    /// `c[12][32] (+)= a[12][k] · b[k][32]`: `a` at stride [`A_STRIDE`], `b` at row length `ldb`.
-    pub(crate) fn tile(self, a: &[f32], b: &[f32], ldb: usize, k: usize, c: &mut Block, accumulate: bool) {
-        assert!(k <= A_STRIDE && a.len() >= (TILE_ROWS - 1) * A_STRIDE + k);
-        assert!(ldb >= PANEL && (k == 0 || b.len() >= (k - 1) * ldb + PANEL));
-        assert!(c.rows() == TILE_ROWS && c.columns() == PANEL);
-        let ldc = c.stride();
-        dispatch!(self, tile_f32(a.as_ptr(), b.as_ptr(), ldb, k, c.as_mut_ptr(), ldc, accumulate));
-    }
-
-    /// `c[12][32] (+)= a[12][2·pairs] · b[2·pairs][32]` in bf16: `a` as [`Level::narrow`] writes it, at a stride of
-    /// [`A_STRIDE`] pairs. Only for levels that have bf16 products.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn tile_bf16(self, a: &[f32], b: &[bf16], pairs: usize, c: &mut Block, accumulate: bool) {
-        assert!(self.has_bf16(), "{self} has no bf16 products");
-        assert!(pairs <= A_STRIDE && a.len() >= (TILE_ROWS - 1) * A_STRIDE + pairs);
-        assert!(b.len() >= pairs * 2 * PANEL);
-        assert!(c.rows() == TILE_ROWS && c.columns() == PANEL);
-        let ldc = c.stride();
-        // SAFETY: the bounds were checked; `has_bf16` is only set with AVX-512 and its BF16 instructions.
-        unsafe { avx512::tile_bf16(a.as_ptr(), b.as_ptr(), pairs, c.as_mut_ptr(), ldc, accumulate) }
-    }
-
-    /// Rounds `x` to bf16, written as pairs over the places of `out`, padded with zeros.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn narrow(self, x: &[f32], out: &mut [f32]) {
-        assert!(self.has_bf16(), "{self} has no bf16 products");
-        assert!(out.len() >= x.len().div_ceil(2));
-        // SAFETY: the bounds were checked; `has_bf16` is only set with AVX-512 and its BF16 instructions.
-        unsafe { avx512::narrow(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len()) }
-    }
-
-    /// `c[12][32] (+)= row_scale · column_scale · Σ a·b` in 8 bits: `a` as [`Level::quantise`] writes it, at a stride of
-    /// [`A_STRIDE`] quads. Only for levels that have VNNI.
-    #[cfg(target_arch = "x86_64")]
-    #[allow(clippy::too_many_arguments, reason = "matrices and their strides")]
-    pub(crate) fn tile_i8(
-        self,
-        a: &[f32],
-        row_scale: &[f32; TILE_ROWS],
-        b: &[i8],
-        quads: usize,
-        column_scale: &[f32; PANEL],
-        c: &mut Block,
-        accumulate: bool,
-    ) {
-        assert!(self.has_vnni(), "{self} has no integer products");
-        assert!(quads <= A_STRIDE && a.len() >= (TILE_ROWS - 1) * A_STRIDE + quads);
-        assert!(b.len() >= quads * 4 * PANEL);
-        assert!(c.rows() == TILE_ROWS && c.columns() == PANEL);
-        let (ldc, rows, columns) = (c.stride(), row_scale.as_ptr(), column_scale.as_ptr());
-        // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512 and its VNNI instructions.
-        unsafe {
-            avx512::tile_i8(a.as_ptr(), rows, b.as_ptr(), quads, columns, c.as_mut_ptr(), ldc, accumulate)
-        }
-    }
-
-    /// Rounds `x` / `scale` to whole numbers, written as quads over the places of `out`, padded with zeros.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn quantise(self, x: &[f32], scale: f32, out: &mut [f32]) {
-        assert!(self.has_vnni(), "{self} has no integer products");
-        assert!(out.len() >= x.len().div_ceil(4));
-        // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512 and its VNNI instructions.
-        unsafe { avx512::quantise(x.as_ptr(), x.len(), scale, out.as_mut_ptr(), out.len()) }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    #[allow(clippy::too_many_arguments, reason = "matrices and their strides")]
-    pub(crate) fn tile_i8(
-        self,
-        _: &[f32],
-        _: &[f32; TILE_ROWS],
-        _: &[i8],
-        _: usize,
-        _: &[f32; PANEL],
-        _: &mut Block,
-        _: bool,
-    ) {
-        unreachable!("has_vnni is false on this target");
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(crate) fn quantise(self, _: &[f32], _: f32, _: &mut [f32]) {
-        unreachable!("has_vnni is false on this target");
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(crate) fn tile_bf16(self, _: &[f32], _: &[bf16], _: usize, _: &mut Block, _: bool) {
-        unreachable!("has_bf16 is false on this target");
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(crate) fn narrow(self, _: &[f32], _: &mut [f32]) {
-        unreachable!("has_bf16 is false on this target");
-    }
-
     /// Widens `k` rows of a panel (f32 panels are used in place and refused here).
     pub(crate) fn widen(self, w: Matrix, k: usize, scale: &[f32; PANEL], out: &mut [f32]) {
         assert!(k.is_multiple_of(4) && w.len() >= k * PANEL && out.len() >= k * PANEL);
@@ -229,13 +152,6 @@ impl Level {
             Matrix::I8Quads(w) => dispatch!(self, widen_i8_quads(w.as_ptr(), k, scale, out)),
             _ => unreachable!("only interleaved panels are widened"),
         }
-    }
-
-    /// Adds `bias` to every row of `c`, 32 wide, then applies GELU if asked.
-    pub(crate) fn finish(self, c: &mut Block, bias: &[f32; PANEL], gelu: bool) {
-        assert!(c.columns() == PANEL);
-        let (ldc, rows) = (c.stride(), c.rows());
-        dispatch!(self, finish(c.as_mut_ptr(), ldc, rows, bias.as_ptr(), gelu));
     }
 
     pub(crate) fn gelu(self, x: &mut [f32]) {

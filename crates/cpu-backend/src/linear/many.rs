@@ -1,14 +1,21 @@
-//! Many rows: tiles of 12 × 32 over blocks of rows, with the bias and GELU applied while a block is in cache.
+//! Many rows: tiles of rows over panels of 32 outputs, a block of rows at a time.
+//!
+//! The rows of a block are converted once to what the product reads ([`Operand`]), each panel passes by once per block,
+//! and the sums of a tile are finished (scales, bias, GELU) while they are in the L1 cache.
 
 use super::{Epilogue, Linear, Storage};
 use crate::context::Context;
-use crate::kernels::{A_STRIDE, Block, DEPTH, Disjoint, Matrix, PANEL, TILE_ROWS};
+use crate::kernels::{Columns, Disjoint, Matrix, Number, PANEL, RowScale, Tile, row_stride};
+use crate::level::Level;
 use crate::scratch;
-use half::bf16;
 use std::ops::Range;
 
-/// Rows that share one reading of the weights: 8 tiles; at depth 256 they are 102 KiB, a part of an L2 cache.
-const BLOCK_ROWS: usize = 8 * TILE_ROWS;
+/// Rows of a block, about: they share one reading of the weights, and lie in an L2 cache beside a panel of them.
+pub(crate) const BLOCK_ROWS: usize = 48;
+
+/// Columns that are finished with neither scale nor zero point.
+const ONES: [f32; PANEL] = [1.0; PANEL];
+const ZEROS: [f32; PANEL] = [0.0; PANEL];
 
 pub(super) fn forward(
     layer: &Linear,
@@ -19,200 +26,249 @@ pub(super) fn forward(
     epilogue: Epilogue,
 ) {
     let panels = layer.outputs.div_ceil(PANEL);
-    let blocks = rows.div_ceil(BLOCK_ROWS);
+    let blocks = blocks(ctx, rows);
     // At least four tasks a thread, so that a thread that is late costs little.
-    let groups = (4 * ctx.threads()).div_ceil(blocks).clamp(1, panels);
+    let groups = (4 * ctx.threads()).div_ceil(blocks.count()).clamp(1, panels);
     let y = Disjoint::new(y);
-    ctx.run(blocks * groups, |task| {
-        let (block, group) = (task / groups, task % groups);
-        let first = block * BLOCK_ROWS;
-        let range = first..(first + BLOCK_ROWS).min(rows);
+    let (inputs, outputs) = (layer.inputs, layer.outputs);
+    ctx.run(blocks.count() * groups, |task| {
+        let (range, group) = (blocks.rows(task / groups), task % groups);
         let share = panels * group / groups..panels * (group + 1) / groups;
         let first_column = share.start * PANEL;
-        let columns = (share.end * PANEL).min(layer.outputs) - first_column;
+        let columns = (share.end * PANEL).min(outputs) - first_column;
         // SAFETY: tasks differ in their rows or in their panels, so blocks do not overlap.
-        let out = unsafe {
-            y.block(range.start * layer.outputs + first_column, layer.outputs, range.len(), columns)
-        };
-        let x = &x[range.start * layer.inputs..range.end * layer.inputs];
-        block_of_rows(layer, ctx, x, out, share, epilogue);
+        let mut out = unsafe { y.block(range.start * outputs + first_column, outputs, range.len(), columns) };
+        let x = &x[range.start * inputs..range.end * inputs];
+        Operand::with(ctx.level(), layer.operand(ctx), range.len(), inputs, |operand| {
+            operand.load(x, inputs);
+            layer.product(operand, share, epilogue == Epilogue::Gelu, |sums, row, column| {
+                let to = &mut out.row(row)[column - first_column..];
+                let width = to.len().min(PANEL);
+                match epilogue {
+                    Epilogue::Residual => ctx.level().add(&mut to[..width], &sums[..width]),
+                    Epilogue::None | Epilogue::Gelu => to[..width].copy_from_slice(&sums[..width]),
+                }
+            });
+        });
     });
 }
 
-/// One block of rows times some panels. `x` is `[rows, in]`, `out` the panels' columns of those rows.
-fn block_of_rows(
-    layer: &Linear,
-    ctx: &Context,
-    x: &[f32],
-    mut out: Block,
-    panels: Range<usize>,
-    epilogue: Epilogue,
-) {
-    let level = ctx.level();
-    let (rows, depth) = (out.rows(), layer.packed.depth());
-    let left_kind = match layer.storage() {
-        Storage::Bf16 if ctx.bf16_products() => Left::Bf16,
-        Storage::Int8 if ctx.int8_products() => Left::Int8,
-        _ => Left::F32,
-    };
-    let pass = DEPTH * left_kind.per_place();
-    let mut row_scales = [0.0; BLOCK_ROWS];
-    if left_kind == Left::Int8 {
-        for (row, scale) in row_scales[..rows].iter_mut().enumerate() {
-            *scale = row_scale(&x[row * layer.inputs..(row + 1) * layer.inputs]);
+/// How rows are cut into blocks of whole tiles, as many for each thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Blocks {
+    rows: usize,
+    tile: usize,
+    count: usize,
+}
+
+/// Blocks of about [`BLOCK_ROWS`] rows.
+pub(crate) fn blocks(ctx: &Context, rows: usize) -> Blocks {
+    let tile = ctx.level().tile_rows();
+    let tiles = rows.div_ceil(tile);
+    let count = rows.div_ceil(BLOCK_ROWS).next_multiple_of(ctx.threads()).min(tiles).max(1);
+    Blocks { rows, tile, count }
+}
+
+impl Blocks {
+    pub(crate) fn count(self) -> usize {
+        self.count
+    }
+
+    /// The rows of block `index`; all but the last end with a tile.
+    pub(crate) fn rows(self, index: usize) -> Range<usize> {
+        let tiles = self.rows.div_ceil(self.tile);
+        let at = |index: usize| (tiles * index / self.count * self.tile).min(self.rows);
+        at(index)..at(index + 1)
+    }
+}
+
+/// A block of rows as a product reads it: numbers of one kind in rows of whole tiles, and what they stand for.
+pub(crate) struct Operand<'a> {
+    level: Level,
+    number: Number,
+    /// At [`Operand::stride`]; those beyond the rows hold whatever they held.
+    bytes: &'a mut [u8],
+    scales: &'a mut [RowScale],
+    rows: usize,
+    depth: usize,
+}
+
+impl Operand<'_> {
+    /// Room for `rows` rows of `width` numbers, taken from the thread's working memory.
+    pub(crate) fn with<R>(
+        level: Level,
+        number: Number,
+        rows: usize,
+        width: usize,
+        f: impl FnOnce(&mut Operand) -> R,
+    ) -> R {
+        let depth = width.next_multiple_of(4);
+        let padded = rows.next_multiple_of(level.tile_rows());
+        let stride = row_stride(depth * number.size());
+        scratch::with_bytes(padded * stride, |bytes| {
+            scratch::with_scales(padded, |scales| {
+                scales.fill(RowScale::ONE);
+                f(&mut Operand { level, number, bytes, scales, rows, depth })
+            })
+        })
+    }
+
+    /// What its rows hold.
+    pub(crate) fn number(&self) -> Number {
+        self.number
+    }
+
+    fn stride(&self) -> usize {
+        row_stride(self.depth * self.number.size())
+    }
+
+    /// Converts row `row`.
+    pub(crate) fn set(&mut self, row: usize, x: &[f32]) {
+        let stride = self.stride();
+        let to = &mut self.bytes[row * stride..][..self.depth * self.number.size()];
+        self.scales[row] = self.level.convert(self.number, x, to);
+    }
+
+    /// Converts all rows of `x` `[rows, width]`.
+    pub(crate) fn load(&mut self, x: &[f32], width: usize) {
+        for row in 0..self.rows {
+            self.set(row, &x[row * width..(row + 1) * width]);
         }
     }
-    let tiles = rows.div_ceil(TILE_ROWS);
-    let first_panel = panels.start;
-    scratch::with(tiles * TILE_ROWS * A_STRIDE + DEPTH * PANEL + TILE_ROWS * PANEL, |scratch| {
-        let (left, rest) = scratch.split_at_mut(tiles * TILE_ROWS * A_STRIDE);
-        let (widened, edge) = rest.split_at_mut(DEPTH * PANEL);
-        let mut from = 0;
-        loop {
-            let to = (from + pass).min(depth);
-            copy_left(ctx, x, layer.inputs, from..to, &row_scales[..rows], left_kind, left);
-            let accumulate = from > 0 || epilogue == Epilogue::Residual;
-            for panel in panels.clone() {
-                let column = (panel - first_panel) * PANEL;
-                let width = PANEL.min(out.columns() - column);
-                let matrix = layer.packed.panel(panel, from, to);
-                let right = match matrix {
-                    Matrix::F32(w) => Right::F32(w),
-                    Matrix::Bf16Pairs(w) if left_kind == Left::Bf16 => Right::Bf16(w),
-                    Matrix::I8Quads(w) if left_kind == Left::Int8 => Right::Int8(w),
-                    _ => {
-                        level.widen(
-                            matrix,
-                            to - from,
-                            layer.packed.scale(panel).unwrap_or(&[1.0; PANEL]),
-                            widened,
-                        );
-                        Right::F32(widened)
-                    }
-                };
-                let column_scale = layer.packed.scale(panel).unwrap_or(&[1.0; PANEL]);
-                let product = |tile: usize, left: &[f32], target: &mut Block, accumulate: bool| match right {
-                    Right::F32(w) => level.tile(left, w, PANEL, to - from, target, accumulate),
-                    Right::Bf16(w) => level.tile_bf16(left, w, (to - from) / 2, target, accumulate),
-                    Right::Int8(w) => {
-                        let rows = row_scales[tile * TILE_ROWS..].first_chunk().unwrap_or(&[0.0; TILE_ROWS]);
-                        level.tile_i8(left, rows, w, (to - from) / 4, column_scale, target, accumulate);
-                    }
-                };
-                for tile in 0..tiles {
-                    let left = &left[tile * TILE_ROWS * A_STRIDE..];
-                    let height = TILE_ROWS.min(rows - tile * TILE_ROWS);
-                    let mut target = out.within(tile * TILE_ROWS, height, column, width);
-                    if height == TILE_ROWS && width == PANEL {
-                        product(tile, left, &mut target, accumulate);
-                    } else {
-                        let mut whole = Block::of(edge, PANEL, TILE_ROWS, PANEL);
-                        product(tile, left, &mut whole, false);
-                        merge(&mut target, &mut whole, accumulate);
-                    }
-                    if to == depth {
-                        finish(layer, ctx, &mut target, panel, epilogue);
-                    }
+
+    /// Rows `from..` as [`Level::multiply`] takes them.
+    fn left(&self, from: usize) -> (&[u8], usize) {
+        (&self.bytes[from * self.stride()..], self.stride())
+    }
+}
+
+/// Rows that lie in memory as a product reads them, and may overlap.
+pub(crate) struct InPlace<'a> {
+    pub(crate) level: Level,
+    pub(crate) number: Number,
+    pub(crate) bytes: &'a [u8],
+    /// Bytes between rows.
+    pub(crate) stride: usize,
+    pub(crate) rows: usize,
+}
+
+/// What a product reads its rows from.
+pub(crate) trait Left {
+    fn level(&self) -> Level;
+    fn number(&self) -> Number;
+    fn rows(&self) -> usize;
+    /// Whole tiles of rows from `row` on, and the bytes between rows.
+    fn from(&self, row: usize) -> (&[u8], usize);
+    /// What row `row` stands for.
+    fn scale(&self, row: usize) -> RowScale;
+}
+
+impl Left for Operand<'_> {
+    fn level(&self) -> Level {
+        self.level
+    }
+    fn number(&self) -> Number {
+        self.number
+    }
+    fn rows(&self) -> usize {
+        self.rows
+    }
+    fn from(&self, row: usize) -> (&[u8], usize) {
+        self.left(row)
+    }
+    fn scale(&self, row: usize) -> RowScale {
+        self.scales[row]
+    }
+}
+
+impl Left for InPlace<'_> {
+    fn level(&self) -> Level {
+        self.level
+    }
+    fn number(&self) -> Number {
+        self.number
+    }
+    fn rows(&self) -> usize {
+        self.rows
+    }
+    fn from(&self, row: usize) -> (&[u8], usize) {
+        (&self.bytes[row * self.stride..], self.stride)
+    }
+    fn scale(&self, _: usize) -> RowScale {
+        RowScale::ONE
+    }
+}
+
+impl Linear {
+    /// What products of many rows convert the activations to.
+    pub(crate) fn operand(&self, ctx: &Context) -> Number {
+        match self.storage() {
+            Storage::Bf16 if ctx.bf16_products() => Number::Bf16,
+            Storage::Int8 if ctx.int8_products() => Number::U8,
+            _ => Number::F32,
+        }
+    }
+
+    /// All panels of outputs.
+    pub(crate) fn panels(&self) -> Range<usize> {
+        0..self.outputs.div_ceil(PANEL)
+    }
+
+    /// `x·Wᵀ + b`, and GELU of it if asked, for some panels of outputs: `sink(values, row, column)` gets 32 outputs of one
+    /// row, from `column` on, where those beyond [`Linear::outputs`] mean nothing.
+    pub(crate) fn product(
+        &self,
+        left: &impl Left,
+        panels: Range<usize>,
+        gelu: bool,
+        mut sink: impl FnMut(&[f32; PANEL], usize, usize),
+    ) {
+        let (level, number, depth) = (left.level(), left.number(), self.packed.depth());
+        let height = level.tile_rows();
+        let mut sums = Tile::new();
+        self.with_panels(level, number, panels, |panel, bytes, columns| {
+            for first in (0..left.rows()).step_by(height) {
+                let (rows, stride) = left.from(first);
+                level.multiply(number, rows, stride, bytes, depth, &mut sums.0, PANEL, false);
+                let count = height.min(left.rows() - first);
+                let mut scales = [RowScale::ONE; crate::kernels::MAX_TILE_ROWS];
+                scales[..count].iter_mut().enumerate().for_each(|(i, scale)| *scale = left.scale(first + i));
+                level.finish(&mut sums, &scales[..count], columns, gelu);
+                for (i, values) in sums.0.as_chunks::<PANEL>().0[..count].iter().enumerate() {
+                    sink(values, first + i, panel * PANEL);
                 }
             }
-            from = to;
-            if from == depth {
-                break;
+        });
+    }
+
+    /// Calls `f` with each panel's bytes as products with `number` read them, and what its sums are finished with.
+    fn with_panels(
+        &self,
+        level: Level,
+        number: Number,
+        panels: Range<usize>,
+        mut f: impl FnMut(usize, &[u8], Columns<'_>),
+    ) {
+        let depth = self.packed.depth();
+        for panel in panels {
+            let matrix = self.packed.panel(panel, 0, depth);
+            let scale = self.packed.scale(panel).unwrap_or(&ONES);
+            let bias = self.panel_bias(panel);
+            let kept = match matrix {
+                Matrix::Bf16Pairs(_) => Number::Bf16,
+                Matrix::I8Quads(_) => Number::U8,
+                _ => Number::F32,
+            };
+            if kept == number {
+                let sums = self.packed.column_sums(panel).unwrap_or(&ZEROS);
+                f(panel, matrix.bytes(), Columns { scale, sums, bias });
+            } else {
+                // The scales are in what is widened.
+                scratch::with(depth * PANEL, |widened| {
+                    level.widen(matrix, depth, scale, widened);
+                    f(panel, Matrix::F32(widened).bytes(), Columns { scale: &ONES, sums: &ZEROS, bias });
+                });
             }
-        }
-    });
-}
-
-/// The weights of one pass over one panel.
-enum Right<'a> {
-    F32(&'a [f32]),
-    Bf16(&'a [bf16]),
-    Int8(&'a [i8]),
-}
-
-/// What the left operand is rounded to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Left {
-    F32,
-    Bf16,
-    Int8,
-}
-
-impl Left {
-    /// Numbers in the place of one f32.
-    fn per_place(self) -> usize {
-        match self {
-            Self::F32 => 1,
-            Self::Bf16 => 2,
-            Self::Int8 => 4,
-        }
-    }
-}
-
-/// max|row| / 127; NaN when the row holds what is not finite, so that the result does too.
-fn row_scale(row: &[f32]) -> f32 {
-    let most = row.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
-    // A sum with NaN in it is NaN, and so is one of infinities times zero.
-    let poison: f32 = row.iter().map(|v| v * 0.0).sum();
-    most / 127.0 + poison
-}
-
-/// The depths `range` of every row at stride [`A_STRIDE`]; what lies beyond the inputs or the rows is zero.
-fn copy_left(
-    ctx: &Context,
-    x: &[f32],
-    inputs: usize,
-    range: Range<usize>,
-    row_scales: &[f32],
-    kind: Left,
-    left: &mut [f32],
-) {
-    let places = range.len() / kind.per_place();
-    let end = range.end.min(inputs);
-    for (row, to) in left.chunks_exact_mut(A_STRIDE).enumerate() {
-        let to = &mut to[..places];
-        let Some(&scale) = row_scales.get(row) else {
-            to.fill(0.0);
-            continue;
-        };
-        let from = &x[row * inputs + range.start..row * inputs + end];
-        match kind {
-            Left::Bf16 => ctx.level().narrow(from, to),
-            Left::Int8 => ctx.level().quantise(from, scale, to),
-            Left::F32 => {
-                to[..from.len()].copy_from_slice(from);
-                to[from.len()..].fill(0.0);
-            }
-        }
-    }
-}
-
-fn merge(target: &mut Block, whole: &mut Block, accumulate: bool) {
-    for row in 0..target.rows() {
-        let from = whole.row(row);
-        let to = target.row(row);
-        if accumulate {
-            to.iter_mut().zip(from).for_each(|(y, v)| *y += *v);
-        } else {
-            let width = to.len();
-            to.copy_from_slice(&from[..width]);
-        }
-    }
-}
-
-fn finish(layer: &Linear, ctx: &Context, target: &mut Block, panel: usize, epilogue: Epilogue) {
-    let level = ctx.level();
-    let bias = layer.panel_bias(panel);
-    let gelu = epilogue == Epilogue::Gelu;
-    if target.columns() == PANEL {
-        level.finish(target, bias, gelu);
-        return;
-    }
-    for row in 0..target.rows() {
-        let row = target.row(row);
-        level.add(row, &bias[..row.len()]);
-        if gelu {
-            level.gelu(row);
         }
     }
 }

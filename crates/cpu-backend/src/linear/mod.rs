@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::kernels::PANEL;
 use half::{bf16, f16};
+pub(crate) use many::{InPlace, Operand, blocks};
 use pack::Packed;
 
 /// Rows up to which the weights are streamed once with f32 arithmetic instead of multiplied in tiles.

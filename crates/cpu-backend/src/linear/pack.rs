@@ -5,9 +5,9 @@
 //! of 4, outputs to a multiple of 32.
 
 use super::{Storage, Weights};
-use crate::aligned::Aligned;
 use crate::error::Error;
 use crate::kernels::{Matrix, PANEL};
+use crate::resident::Resident;
 use half::bf16;
 
 /// Packed weights of one layer.
@@ -20,10 +20,11 @@ pub(super) struct Packed {
 
 #[derive(Clone, Debug)]
 enum Data {
-    F32(Aligned<f32>),
-    Bf16(Aligned<bf16>),
-    /// Scales are padded to whole panels.
-    Int8(Aligned<i8>, Vec<f32>),
+    F32(Resident<f32>),
+    /// Scales, where the weights came as whole numbers: those are kept, being exact in bf16.
+    Bf16(Resident<bf16>, Option<Vec<f32>>),
+    /// Scales, and sums of each output's whole numbers.
+    Int8(Resident<i8>, Vec<f32>, Vec<f32>),
 }
 
 /// Where weight (output, k) is kept.
@@ -63,11 +64,12 @@ impl Packed {
     ) -> Result<Self, Error> {
         check_lengths(&weights, outputs, inputs)?;
         let depth = inputs.next_multiple_of(4);
-        let room = outputs.div_ceil(PANEL) * PANEL * depth;
+        let padded = outputs.div_ceil(PANEL) * PANEL;
+        let room = padded * depth;
         let mut row = vec![0.0_f32; inputs];
         let data = match storage {
             Storage::F32 => {
-                let mut data = Aligned::zeroed(room);
+                let mut data = Resident::zeroed(room);
                 for o in 0..outputs {
                     weights.read_row(o, &mut row);
                     row.iter().enumerate().for_each(|(k, &w)| data[offset(o, k, depth, 1)] = w);
@@ -75,25 +77,36 @@ impl Packed {
                 Data::F32(data)
             }
             Storage::Bf16 => {
-                let mut data = Aligned::zeroed(room);
+                let mut data = Resident::zeroed(room);
+                let mut scales = None;
                 for o in 0..outputs {
-                    weights.read_row(o, &mut row);
+                    if let Weights::Int8 { data, scale } = weights {
+                        let whole = &data[o * inputs..(o + 1) * inputs];
+                        row.iter_mut().zip(whole).for_each(|(v, &q)| *v = f32::from(q));
+                        scales.get_or_insert_with(|| vec![0.0; padded])[o] = scale[o];
+                    } else {
+                        weights.read_row(o, &mut row);
+                    }
                     // `from_f32` rounds to nearest, ties to even.
                     row.iter()
                         .enumerate()
                         .for_each(|(k, &w)| data[offset(o, k, depth, 2)] = bf16::from_f32(w));
                 }
-                Data::Bf16(data)
+                Data::Bf16(data, scales)
             }
             Storage::Int8 => {
-                let mut data = Aligned::zeroed(room);
-                let mut scales = vec![0.0; outputs.div_ceil(PANEL) * PANEL];
-                let mut quantised = vec![0_i8; inputs];
-                for o in 0..outputs {
-                    if let Weights::Int8 { data, scale } = weights {
-                        quantised.copy_from_slice(&data[o * inputs..(o + 1) * inputs]);
-                        scales[o] = scale[o];
-                    } else {
+                let mut data = Resident::zeroed(room);
+                let (mut scales, mut sums) = (vec![0.0; padded], vec![0.0; padded]);
+                if let Weights::Int8 { data: whole, scale } = weights {
+                    scales[..outputs].copy_from_slice(scale);
+                    for (sum, row) in sums.iter_mut().zip(whole.chunks_exact(inputs.max(1))) {
+                        // Exact: below 2²⁴ up to a depth of 132,000.
+                        *sum = row.iter().map(|&q| i32::from(q)).sum::<i32>() as f32;
+                    }
+                    interleave(whole, inputs, depth, &mut data);
+                } else {
+                    let mut quantised = vec![0_i8; inputs];
+                    for o in 0..outputs {
                         weights.read_row(o, &mut row);
                         scales[o] = quantise(&row, &mut quantised).ok_or_else(|| {
                             let why = format!("output row {o} holds a number that is not finite");
@@ -103,10 +116,11 @@ impl Packed {
                                 "check the checkpoint or use f32 storage",
                             )
                         })?;
+                        sums[o] = quantised.iter().map(|&q| f32::from(q)).sum();
+                        quantised.iter().enumerate().for_each(|(k, &q)| data[offset(o, k, depth, 4)] = q);
                     }
-                    quantised.iter().enumerate().for_each(|(k, &q)| data[offset(o, k, depth, 4)] = q);
                 }
-                Data::Int8(data, scales)
+                Data::Int8(data, scales, sums)
             }
         };
         Ok(Self { data, depth })
@@ -115,7 +129,7 @@ impl Packed {
     pub(super) fn storage(&self) -> Storage {
         match self.data {
             Data::F32(_) => Storage::F32,
-            Data::Bf16(_) => Storage::Bf16,
+            Data::Bf16(..) => Storage::Bf16,
             Data::Int8(..) => Storage::Int8,
         }
     }
@@ -123,8 +137,8 @@ impl Packed {
     pub(super) fn bytes(&self) -> usize {
         match &self.data {
             Data::F32(w) => size_of_val(&w[..]),
-            Data::Bf16(w) => size_of_val(&w[..]),
-            Data::Int8(w, scales) => size_of_val(&w[..]) + size_of_val(&scales[..]),
+            Data::Bf16(w, scales) => size_of_val(&w[..]) + scales.as_ref().map_or(0, |s| size_of_val(&s[..])),
+            Data::Int8(w, scales, _) => size_of_val(&w[..]) + size_of_val(&scales[..]),
         }
     }
 
@@ -137,8 +151,11 @@ impl Packed {
     pub(super) fn get(&self, output: usize, k: usize) -> f32 {
         match &self.data {
             Data::F32(w) => w[offset(output, k, self.depth, 1)],
-            Data::Bf16(w) => w[offset(output, k, self.depth, 2)].to_f32(),
-            Data::Int8(w, scales) => f32::from(w[offset(output, k, self.depth, 4)]) * scales[output],
+            Data::Bf16(w, scales) => {
+                let w = w[offset(output, k, self.depth, 2)].to_f32();
+                scales.as_ref().map_or(w, |scales| w * scales[output])
+            }
+            Data::Int8(w, scales, _) => f32::from(w[offset(output, k, self.depth, 4)]) * scales[output],
         }
     }
 
@@ -147,16 +164,49 @@ impl Packed {
         let range = (panel * self.depth + from) * PANEL..(panel * self.depth + to) * PANEL;
         match &self.data {
             Data::F32(w) => Matrix::F32(&w[range]),
-            Data::Bf16(w) => Matrix::Bf16Pairs(&w[range]),
-            Data::Int8(w, _) => Matrix::I8Quads(&w[range]),
+            Data::Bf16(w, _) => Matrix::Bf16Pairs(&w[range]),
+            Data::Int8(w, ..) => Matrix::I8Quads(&w[range]),
         }
     }
 
     /// The scales of a panel's outputs, where the stored numbers need one.
     pub(super) fn scale(&self, panel: usize) -> Option<&[f32; PANEL]> {
         match &self.data {
-            Data::Int8(_, scales) => scales[panel * PANEL..].first_chunk(),
+            Data::Bf16(_, Some(scales)) | Data::Int8(_, scales, _) => scales[panel * PANEL..].first_chunk(),
             _ => None,
+        }
+    }
+
+    /// The sums of a panel's whole numbers, per output; only int8 storage keeps them.
+    pub(super) fn column_sums(&self, panel: usize) -> Option<&[f32; PANEL]> {
+        match &self.data {
+            Data::Int8(_, _, sums) => sums[panel * PANEL..].first_chunk(),
+            _ => None,
+        }
+    }
+}
+
+/// Writes the rows of `whole` `[outputs, inputs]` as quads of panels into `data`, which holds zeros: in the order of
+/// `data`, so that each of its pages is met once and only one panel's rows need a place in the cache.
+fn interleave(whole: &[i8], inputs: usize, depth: usize, data: &mut [i8]) {
+    if inputs == 0 {
+        return;
+    }
+    for (rows, panel) in whole.chunks(PANEL * inputs).zip(data.chunks_exact_mut(PANEL * depth)) {
+        for (quad, to) in panel.chunks_exact_mut(4 * PANEL).enumerate() {
+            let (from, count) = (4 * quad, 4.min(inputs - 4 * quad));
+            let to = to.as_chunks_mut::<4>().0;
+            if count == 4 {
+                for (to, row) in to.iter_mut().zip(rows.chunks_exact(inputs)) {
+                    if let Some(four) = row[from..].first_chunk() {
+                        *to = *four;
+                    }
+                }
+            } else {
+                for (to, row) in to.iter_mut().zip(rows.chunks_exact(inputs)) {
+                    to[..count].copy_from_slice(&row[from..]);
+                }
+            }
         }
     }
 }

@@ -109,7 +109,7 @@ fn bf16_activations_are_rounded_to_nearest_even() {
     assert_eq!(x, y);
 }
 
-/// Whole activations up to 127 are exact in 8 bits; others are off by at most half a step, max|row| / 254.
+/// Whole activations in −128…127 are exact in 8 bits; others are off by at most half a step, a 510th of their range.
 #[test]
 fn int8_activations_are_rounded_to_half_a_step() {
     let contexts = contexts().into_iter().map(Context::with_int8_activations);
@@ -120,11 +120,13 @@ fn int8_activations_are_rounded_to_half_a_step() {
     for (rows, inputs, outputs) in [(9, 3, 5), (12, 64, 32), (100, 1030, 70), (25, 2048, 33)] {
         let layer = layer(outputs, inputs, Storage::Int8, &[]);
         let w = wide(&stored(&layer));
-        let whole: Vec<f32> = (0..rows * inputs).map(|i| (i * 37 % 255) as f32 - 127.0).collect();
+        let whole: Vec<f32> = (0..rows * inputs).map(|i| (i * 37 % 256) as f32 - 128.0).collect();
         let any = numbers(5, rows * inputs);
         for (x, exact) in [(whole, true), (any, false)] {
             let mut x = x;
-            x.chunks_exact_mut(inputs).for_each(|row| row[0] = if exact { -127.0 } else { row[0] });
+            if exact {
+                x.chunks_exact_mut(inputs).for_each(|row| (row[0], row[1]) = (-128.0, 127.0));
+            }
             let mut y = vec![0.0; rows * outputs];
             layer.forward(&ctx, &x, rows, &mut y, Epilogue::None);
             let want = reference::linear(&wide(&x), &w, &[], outputs, inputs);
@@ -132,9 +134,11 @@ fn int8_activations_are_rounded_to_half_a_step() {
                 let row = &x[i / outputs * inputs..][..inputs];
                 let most = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
                 let size: f64 = w[i % outputs * inputs..][..inputs].iter().map(|w| w.abs()).sum();
-                // The scales, their product and the (few) sums of passes round; whole numbers do not.
+                // The sums, the zero points' share of them (each up to twice the size) and the scales round.
                 let rounding = 16.0 * super::U * size * f64::from(most);
-                if exact { rounding } else { rounding + size * f64::from(most) / 254.0 }
+                let range =
+                    row.iter().fold(0.0_f32, |m, v| m.max(*v)) - row.iter().fold(0.0_f32, |m, v| m.min(*v));
+                if exact { rounding } else { rounding + size * f64::from(range) / 510.0 }
             });
         }
     }

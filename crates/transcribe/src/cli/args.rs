@@ -45,7 +45,7 @@ pub enum Command {
     Models(ModelsArgs),
     /// Check this machine: processor, NPU with its driver and libraries, model; and say what to do
     Doctor(DoctorArgs),
-    /// Time a matrix product on a device of this machine
+    /// Measure this machine and Whisper on it, or time a matrix product on one of its devices
     Bench(BenchArgs),
     /// Write a completion script for a shell to standard output
     Completions {
@@ -160,12 +160,15 @@ pub struct DoctorArgs {
     pub places: PlaceArgs,
 }
 
-/// `transcribe bench M,K,N`
+/// `transcribe bench [M,K,N]`
 #[derive(Args, Debug)]
 pub struct BenchArgs {
-    /// The product: A of M rows and K columns times B of K rows and N columns
-    #[arg(value_name = "M,K,N", default_value = "512,512,512", value_parser = super::values::shape)]
-    pub shape: Shape,
+    /// Only a product: A of M rows and K columns times B of K rows and N columns
+    ///
+    /// Without it: what the processor can do, how long the bundled model takes on it, and what that suggests. Of an NPU
+    /// and the emulator only products are timed, 512,512,512 unless given.
+    #[arg(value_name = "M,K,N", value_parser = super::values::shape)]
+    pub shape: Option<Shape>,
     /// What to compute on: auto, cpu, npu or emulator
     ///
     /// Times of the CPU and of an NPU are measured. Those of the emulator are modelled, and say so; what this machine
@@ -180,7 +183,8 @@ pub struct BenchArgs {
     /// Threads of the processor; 0 takes one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
-    /// Write JSON: {device, modelled_device, shape, products, ways}; times in seconds, `modelled` or `measured` by name
+    /// Write JSON: {device, modelled_device, …} and of a product {shape, products, ways}, of the processor {limits,
+    /// models, suggestions}; times in seconds, of a product `modelled` or `measured` by name
     #[arg(long)]
     pub json: bool,
 }

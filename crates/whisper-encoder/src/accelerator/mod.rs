@@ -11,12 +11,12 @@ use std::any::Any;
 use candle_core::Tensor;
 
 pub use candle::CandleAccelerator;
-pub use cpu::CpuAccelerator;
+pub use cpu::{CpuAccelerator, Keep};
 pub use npu::{NpuAccelerator, NpuOptions, NpuPrecision, Receipt};
 pub use npu_backend::{Counters, Modelled};
 
 use crate::checkpoint::Weight;
-use crate::{CancelToken, Result};
+use crate::{CancelToken, LogMel, Result};
 
 /// A weight as one accelerator wants it; only the accelerator that made it can read it.
 pub struct Prepared {
@@ -74,6 +74,19 @@ pub struct BlockParts<'a> {
     pub fc2: &'a Prepared,
 }
 
+/// The parts of a whole encoder, for an accelerator that runs it in one piece.
+#[derive(Clone, Copy)]
+pub struct EncoderParts<'a> {
+    /// The two convolutions, over three neighbouring frames side by side; the second takes every other frame.
+    pub convolutions: [&'a Prepared; 2],
+    /// What is added after them, `[frames, d_model]`.
+    pub positions: &'a Tensor,
+    /// The residual blocks.
+    pub blocks: &'a [BlockParts<'a>],
+    /// γ and β of the norm at the end.
+    pub last_norm: (&'a Tensor, &'a Tensor),
+}
+
 /// Where the encoder computes. All tensors are f32, contiguous, on candle's CPU device.
 pub trait Accelerator: Send + Sync {
     /// Short name for receipts: `candle`, `cpu`, `npu`.
@@ -84,6 +97,15 @@ pub trait Accelerator: Send + Sync {
     /// # Errors
     /// If the bias does not fit, or the device has no room.
     fn prepare(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared>;
+
+    /// As [`Self::prepare`], for a layer whose input is no norm's output: single values may tower over the rest of a row,
+    /// which few bits do not hold.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    fn prepare_uneven(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
+        self.prepare(weight, bias)
+    }
 
     /// `x Wᵀ + b` and the epilogue: `[frames, in]` ▸ `[frames, out]`.
     ///
@@ -96,6 +118,20 @@ pub trait Accelerator: Send + Sync {
     /// # Errors
     /// As [`Self::linear`].
     fn attention(&self, q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor>;
+
+    /// The whole encoder in one piece: `[n_mels, frames]` ▸ `[frames / 2, d_model]`, shapes checked by the caller. `None` if
+    /// the accelerator wants it in parts.
+    ///
+    /// # Errors
+    /// As [`Self::linear`], and [`crate::Error::Cancelled`].
+    fn encode(
+        &self,
+        _mel: &LogMel,
+        _parts: &EncoderParts<'_>,
+        _cancel: &CancelToken,
+    ) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
 
     /// GELU(conv2(GELU(conv1(mel)))) in one piece: `[frames, n_mels]` ▸ `[frames / 2, d_model]`. `None` if the
     /// accelerator wants it as single products.

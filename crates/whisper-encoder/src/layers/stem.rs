@@ -30,7 +30,7 @@ impl Stem {
                 Weight::new(config.d_model, KERNEL * inputs, Values::F32(kernel_major(&stored, inputs)))?;
             let bias = checkpoint.vector(&format!("encoder.{name}.bias"), config.d_model)?;
             accelerator
-                .prepare(&weight, Some(&bias))
+                .prepare_uneven(&weight, Some(&bias))
                 .map_err(|error| checkpoint.unfit(name, &error.to_string()))
         };
         let positions =
@@ -42,12 +42,8 @@ impl Stem {
         })
     }
 
-    pub(crate) fn forward(
-        &self,
-        accelerator: &dyn Accelerator,
-        mel: &LogMel,
-        probe: &mut Probe<'_, '_>,
-    ) -> Result<Tensor> {
+    /// Fails unless `mel` is `[n_mels, 2 × n_audio_ctx]`.
+    pub(crate) fn check(&self, mel: &LogMel) -> Result<()> {
         let n_mels = self.conv1.inputs / KERNEL;
         let positions = self.positions.dim(0)?;
         if mel.n_mels() != n_mels || mel.frames() != 2 * positions {
@@ -58,7 +54,23 @@ impl Stem {
                 mel.frames()
             )));
         }
-        let mel = Tensor::from_slice(mel.data(), (n_mels, mel.frames()), &Device::Cpu)?.t()?.contiguous()?;
+        Ok(())
+    }
+
+    /// Its parts, for an accelerator that runs the encoder whole.
+    pub(crate) fn parts(&self) -> ([&Prepared; 2], &Tensor) {
+        ([&self.conv1, &self.conv2], &self.positions)
+    }
+
+    /// Of a mel that was [checked](Self::check).
+    pub(crate) fn forward(
+        &self,
+        accelerator: &dyn Accelerator,
+        mel: &LogMel,
+        probe: &mut Probe<'_, '_>,
+    ) -> Result<Tensor> {
+        let mel =
+            Tensor::from_slice(mel.data(), (mel.n_mels(), mel.frames()), &Device::Cpu)?.t()?.contiguous()?;
         if !probe.is_watched()
             && let Some(x) = accelerator.stem(&mel, &self.conv1, &self.conv2)?
         {

@@ -32,6 +32,10 @@ impl Simd for Avx2 {
         intrinsic!(_mm256_storeu_ps(p, v))
     }
     #[inline(always)]
+    unsafe fn prefetch(p: *const u8) {
+        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
+    }
+    #[inline(always)]
     unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
         intrinsic!(_mm256_fmadd_ps(a, b, c))
     }

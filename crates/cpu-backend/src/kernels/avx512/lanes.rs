@@ -32,6 +32,10 @@ impl Simd for Avx512 {
         intrinsic!(_mm512_storeu_ps(p, v))
     }
     #[inline(always)]
+    unsafe fn prefetch(p: *const u8) {
+        intrinsic!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
+    }
+    #[inline(always)]
     unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
         intrinsic!(_mm512_fmadd_ps(a, b, c))
     }

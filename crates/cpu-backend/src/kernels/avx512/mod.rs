@@ -1,11 +1,14 @@
 //! The kernels for AVX-512: 16 lanes, a register block of 12 rows × 32 columns (24 of 32 registers).
 
+mod exponentials;
 mod lanes;
 mod pairs;
 mod quads;
 
+pub(crate) use exponentials::{exp2_bf16, weigh};
+pub(crate) use lanes::Avx512;
 pub(crate) use pairs::{narrow, tile_bf16};
-pub(crate) use quads::{quantise, tile_i8};
+pub(crate) use quads::{quantise, tile_u8};
 
 crate::kernels::instantiate::instantiate!(
     lanes::Avx512, tile 12 x 2,

@@ -3,22 +3,23 @@
 //! `vdpbf16ps` multiplies exactly, adds the two products of a pair and the sum in f32, and treats subnormal
 //! numbers as zero.
 
-use crate::kernels::{A_STRIDE, PANEL, TILE_ROWS};
+use crate::kernels::{PANEL, TILE_ROWS};
 use half::bf16;
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-/// `c[12][32] (+)= a[12][2·pairs] · b[2·pairs][32]`: `a` holds pairs of bf16 as [`narrow`] writes them, at a row
-/// stride of [`A_STRIDE`] pairs, `b` pairs of rows interleaved (`generic::matrix::PairsBf16`).
+/// `c[12][32] (+)= a[12][2·pairs] · b[2·pairs][32]`: rows of `a` are `lda` bytes apart, `b` holds pairs of rows
+/// interleaved (`generic::matrix::PairsBf16`).
 ///
 /// # Safety
-/// The instructions named; 12 rows of `pairs` in `a`, `pairs` groups of 64 in `b`, 12 rows of 32 at stride `ldc`
-/// in `c`.
+/// The instructions named; 12 rows of `pairs` pairs in `a`, `pairs` groups of 128 bytes in `b`, 12 rows of 32 at stride
+/// `ldc` in `c`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
 #[allow(clippy::needless_range_loop, reason = "the index is that of several arrays")]
 pub(crate) unsafe fn tile_bf16(
-    a: *const f32,
-    b: *const bf16,
+    a: *const u8,
+    lda: usize,
+    b: *const u8,
     pairs: usize,
     c: *mut f32,
     ldc: usize,
@@ -28,13 +29,13 @@ pub(crate) unsafe fn tile_bf16(
     unsafe {
         let mut acc = [[_mm512_setzero_ps(); 2]; TILE_ROWS];
         for pair in 0..pairs {
-            let right = b.add(pair * 2 * PANEL);
+            let right = b.add(pair * 4 * PANEL);
             let right: [__m512bh; 2] = [
                 transmute::<__m512i, __m512bh>(_mm512_loadu_si512(right.cast())),
-                transmute::<__m512i, __m512bh>(_mm512_loadu_si512(right.add(PANEL).cast())),
+                transmute::<__m512i, __m512bh>(_mm512_loadu_si512(right.add(64).cast())),
             ];
             for i in 0..TILE_ROWS {
-                let left = _mm512_set1_epi32(a.add(i * A_STRIDE + pair).cast::<i32>().read_unaligned());
+                let left = _mm512_set1_epi32(a.add(i * lda + pair * 4).cast::<i32>().read_unaligned());
                 let left = transmute::<__m512i, __m512bh>(left);
                 acc[i][0] = _mm512_dpbf16_ps(acc[i][0], left, right[0]);
                 acc[i][1] = _mm512_dpbf16_ps(acc[i][1], left, right[1]);
@@ -50,26 +51,24 @@ pub(crate) unsafe fn tile_bf16(
     }
 }
 
-/// Rounds `n` numbers to bf16 (nearest, ties to even) and writes them as pairs over f32 places, padded with zeros
-/// to `pairs` pairs.
+/// Rounds `n` numbers to bf16 (nearest, ties to even), then zeros up to `bytes`.
 ///
 /// # Safety
-/// The instructions named; `x` holds n numbers, `out` has room for `pairs` ≥ n / 2 places.
+/// The instructions named; `x` holds n numbers, `out` has room for `bytes` ≥ 2 · n.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
-pub(crate) unsafe fn narrow(x: *const f32, n: usize, out: *mut f32, pairs: usize) {
+pub(crate) unsafe fn narrow(x: *const f32, n: usize, out: *mut u8, bytes: usize) {
     let whole = n / 32 * 32;
-    // SAFETY: reads stay below n, writes below `pairs` places, 2 · pairs ≥ n.
+    // SAFETY: reads stay below n, writes below `bytes` ≥ 2 · n.
     unsafe {
         let mut i = 0;
         while i < whole {
             let both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(x.add(i + 16)), _mm512_loadu_ps(x.add(i)));
-            _mm512_storeu_si512(out.add(i / 2).cast(), transmute::<__m512bh, __m512i>(both));
+            _mm512_storeu_si512(out.add(2 * i).cast(), transmute::<__m512bh, __m512i>(both));
             i += 32;
         }
-        let rest = out.add(whole / 2).cast::<bf16>();
-        for j in 0..2 * pairs - whole {
-            let v = if whole + j < n { bf16::from_f32(*x.add(whole + j)) } else { bf16::ZERO };
-            rest.add(j).write_unaligned(v);
+        for i in whole..n {
+            out.cast::<bf16>().add(i).write_unaligned(bf16::from_f32(*x.add(i)));
         }
+        out.add(2 * n).write_bytes(0, bytes - 2 * n);
     }
 }

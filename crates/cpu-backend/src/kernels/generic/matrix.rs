@@ -1,8 +1,14 @@
 //! Products: a 12×32 tile of a large product, and a few rows times a stream of weights.
 
 use super::simd::Simd;
-use crate::kernels::{A_STRIDE, PANEL, TILE_ROWS};
+use crate::kernels::PANEL;
 use half::{bf16, f16};
+
+/// How far ahead of what it multiplies [`stream`] asks for weights, in bytes. The processor's own prefetch stops at the
+/// end of each page of 4 KiB, and memory answers after some 100 ns, in which a core reads 2 KiB.
+const AHEAD: usize = 4096;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// How the elements of a matrix `w[k][column]` lie in memory: groups of [`Layout::GROUP`] consecutive `k` are
 /// interleaved, so element (k, c) is at `(k / GROUP · ld + c) · GROUP + k % GROUP` for a row length `ld`.
@@ -113,6 +119,15 @@ pub(crate) unsafe fn stream<S: Simd, L: Layout, const R: usize, const NV: usize,
         let whole = k / 4 * 4;
         let mut depth = 0;
         while depth < whole {
+            let ahead = w.add(depth * ldw).cast::<u8>().wrapping_add(AHEAD);
+            let rows = 4 / L::GROUP;
+            for row in 0..rows {
+                let mut byte = 0;
+                while byte < NV * S::LANES * L::GROUP * size_of::<L::Item>() {
+                    S::prefetch(ahead.wrapping_add(row * L::GROUP * ldw * size_of::<L::Item>() + byte));
+                    byte += LINE;
+                }
+            }
             for v in 0..NV {
                 let four = L::load4::<S>(w.add(depth * ldw + v * S::LANES * L::GROUP), ldw);
                 for j in 0..4 {
@@ -176,6 +191,12 @@ pub(crate) unsafe fn few_rows<S: Simd, L: Layout>(
                 let w = w.add(column * L::GROUP);
                 let out = out.add(row * ldo + column);
                 let two = columns - column >= 2 * S::LANES;
+                // All of a head's values at once: half of their rows would be half of their cache lines.
+                if r == 1 && columns - column >= 4 * S::LANES {
+                    stream::<S, L, 1, 4, 2>(x, ldx, w, ldw, k, out, ldo);
+                    column += 4 * S::LANES;
+                    continue;
+                }
                 match (r, two) {
                     (1, true) => stream::<S, L, 1, 2, 4>(x, ldx, w, ldw, k, out, ldo),
                     (1, false) => stream::<S, L, 1, 1, 4>(x, ldx, w, ldw, k, out, ldo),
@@ -201,16 +222,16 @@ pub(crate) unsafe fn few_rows<S: Simd, L: Layout>(
     }
 }
 
-/// `c[12][32] =, with `ADD` +=, a[12][k] · b[k][32]`, in register blocks of `MR` rows by `NV` vectors.
-/// `a` has the fixed row stride [`A_STRIDE`], so that twelve rows need one address register.
+/// `c[ROWS][32] =, with `ADD` +=, a[ROWS][k] · b[k][32]`, in register blocks of `MR` rows by `NV` vectors.
 ///
 /// # Safety
-/// As [`Simd`]; `a` holds 12 rows of k, `b` holds k rows of 32 at stride 32, `c` 12 rows of 32 at stride `ldc`.
+/// As [`Simd`]; `a` holds `ROWS` rows of k numbers, `lda` bytes apart, `b` k rows of 32, `c` `ROWS` rows of 32 at stride
+/// `ldc`; `MR` divides `ROWS`.
 #[inline(always)]
-pub(crate) unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const ADD: bool>(
-    a: *const f32,
+pub(crate) unsafe fn tile<S: Simd, const ROWS: usize, const MR: usize, const NV: usize, const ADD: bool>(
+    a: *const u8,
+    lda: usize,
     b: *const f32,
-    ldb: usize,
     k: usize,
     c: *mut f32,
     ldc: usize,
@@ -218,20 +239,20 @@ pub(crate) unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const ADD: 
     let mut column = 0;
     while column < PANEL {
         let mut row = 0;
-        while row < TILE_ROWS {
-            // SAFETY: row + MR ≤ 12 and column + NV · LANES ≤ 32, as MR divides 12 and NV · LANES divides 32.
+        while row < ROWS {
+            // SAFETY: row + MR ≤ ROWS and column + NV · LANES ≤ 32, as MR divides ROWS and NV · LANES divides 32.
             unsafe {
-                let a = a.add(row * A_STRIDE);
+                let a = a.add(row * lda);
                 let b = b.add(column);
                 let c = c.add(row * ldc + column);
                 let mut acc = [[S::splat(0.0); NV]; MR];
                 for depth in 0..k {
                     let mut right = [S::splat(0.0); NV];
                     for v in 0..NV {
-                        right[v] = S::load(b.add(depth * ldb + v * S::LANES));
+                        right[v] = S::load(b.add(depth * PANEL + v * S::LANES));
                     }
                     for i in 0..MR {
-                        let left = S::splat(*a.add(i * A_STRIDE + depth));
+                        let left = S::splat(a.add(i * lda + depth * 4).cast::<f32>().read_unaligned());
                         for v in 0..NV {
                             acc[i][v] = S::fma(left, right[v], acc[i][v]);
                         }

@@ -1,7 +1,7 @@
 //! Element-wise and row-wise arithmetic: exponential, GELU, softmax, layer norm, the end of a tile.
 
 use super::simd::Simd;
-use crate::kernels::PANEL;
+use crate::kernels::{PANEL, RowScale};
 
 /// A function of one number, vectorised.
 pub(crate) trait Map: Copy {
@@ -247,19 +247,33 @@ pub(crate) unsafe fn add<S: Simd>(x: &mut [f32], y: &[f32]) {
     }
 }
 
-/// Ends a block of finished sums: adds the bias, then applies GELU if asked.
+/// What the columns of a panel of sums are finished with.
+#[derive(Clone, Copy)]
+pub(crate) struct Columns<'a> {
+    /// What a stored weight counts.
+    pub(crate) scale: &'a [f32; PANEL],
+    /// Sums of the stored weights, which the rows' zero points are taken off with.
+    pub(crate) sums: &'a [f32; PANEL],
+    /// The bias.
+    pub(crate) bias: &'a [f32; PANEL],
+}
+
+/// Ends a block of sums: `(c − zero·sums)·(row scale · column scale) + bias`, then GELU if asked.
 ///
 /// # Safety
-/// As [`Simd`]; `c` holds `rows` rows of 32 at stride `ldc`, `bias` 32 numbers.
+/// As [`Simd`]; `c` holds as many rows of 32 as there are in `rows`.
 #[inline(always)]
-pub(crate) unsafe fn finish<S: Simd>(c: *mut f32, ldc: usize, rows: usize, bias: *const f32, gelu: bool) {
-    for row in 0..rows {
+pub(crate) unsafe fn finish<S: Simd>(c: *mut f32, rows: &[RowScale], columns: Columns<'_>, gelu: bool) {
+    for (row, of_row) in rows.iter().enumerate() {
         let mut column = 0;
         while column < PANEL {
             // SAFETY: row < rows, column + LANES ≤ 32.
             unsafe {
-                let p = c.add(row * ldc + column);
-                let v = S::add(S::load(p), S::load(bias.add(column)));
+                let p = c.add(row * PANEL + column);
+                let load = |from: &[f32; PANEL]| S::load(from.as_ptr().add(column));
+                let excess = S::mul(S::splat(of_row.zero), load(columns.sums));
+                let scale = S::mul(S::splat(of_row.scale), load(columns.scale));
+                let v = S::fma(S::sub(S::load(p), excess), scale, load(columns.bias));
                 S::store(p, if gelu { Gelu.apply::<S>(v) } else { v });
             }
             column += S::LANES;

@@ -21,6 +21,9 @@ pub(crate) trait Simd: Copy {
     unsafe fn splat(v: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);
+    /// Asks for the cache line of `p`, wherever it points; does nothing where there is no such instruction.
+    #[inline(always)]
+    unsafe fn prefetch(_p: *const u8) {}
     /// `a·b + c`, with one rounding where the level has FMA.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;

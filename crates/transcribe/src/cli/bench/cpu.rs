@@ -66,6 +66,7 @@ pub(super) fn measure(product: &Product, threads: usize) -> Result<Report> {
     })
 }
 
-fn failed(error: &cpu_backend::Error) -> Error {
+/// The threads' or the layer's error, for people.
+pub(super) fn failed(error: &cpu_backend::Error) -> Error {
     Error::new(ErrorKind::Internal, "cannot time the processor", error.to_string(), "ask for fewer --threads")
 }

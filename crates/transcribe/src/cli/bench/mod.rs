@@ -1,10 +1,14 @@
-//! `transcribe bench`: how long a matrix product takes. Times of the emulator are modelled and say so; the rest is
-//! measured on this machine.
+//! `transcribe bench`: what this machine can do and how long Whisper takes on it, or how long a matrix product takes.
+//! Times of the emulator are modelled and say so; the rest is measured on this machine.
 
+mod advice;
 mod cpu;
 mod device;
+mod limits;
+mod machine;
 mod show;
 mod ways;
+mod whisper;
 
 use std::io::Write;
 
@@ -13,8 +17,12 @@ use npu_backend::Choice;
 use super::args::BenchArgs;
 use super::models::forgive;
 use super::product::Product;
+use super::values::Shape;
 use crate::model::Device;
 use crate::{Error, ErrorKind, Result};
+
+/// The product of a device, unless one is given.
+const USUAL: Shape = Shape { m: 512, k: 512, n: 512 };
 
 /// Runs `transcribe bench`; figures go to `out`, notes to `err`.
 ///
@@ -37,12 +45,18 @@ pub(super) fn bench(args: &BenchArgs, out: &mut dyn Write, err: &mut dyn Write) 
                 "give --device emulator with --all-ways",
             ));
         }
-        None => {
-            let report = cpu::measure(&Product::new(args.shape), args.threads)?;
-            if args.json { show::cpu_json(&report, out) } else { show::cpu_text(&report, out) }
-        }
+        None => match args.shape {
+            Some(shape) => {
+                let report = cpu::measure(&Product::new(shape), args.threads)?;
+                if args.json { show::cpu_json(&report, out) } else { show::cpu_text(&report, out) }
+            }
+            None => {
+                let report = machine::measure(args.threads)?;
+                if args.json { machine::json(&report, out) } else { machine::text(&report, out) }
+            }
+        },
         Some(choice) => {
-            let product = Product::new(args.shape);
+            let product = Product::new(args.shape.unwrap_or(USUAL));
             let mut report = device::measure(choice, &product).map_err(|error| failed(&error, choice))?;
             if args.all_ways {
                 report.ways = ways::all(choice, &product, err)?;

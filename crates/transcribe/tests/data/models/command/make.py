@@ -21,7 +21,7 @@ import whisper.audio  # noqa: E402
 from whisper.transcribe import cli  # noqa: E402
 
 import checkpoint  # noqa: E402
-from openai_whisper import read_audio  # noqa: E402
+from audio import read_wav  # noqa: E402
 
 COMMON = ["--beam_size", "None", "--temperature", "0", "--language", "en", "--device", "cpu",
           "--fp16", "False", "--word_timestamps", "True", "--verbose", "False"]
@@ -37,7 +37,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model = checkpoint.load(ROOT / "models/whisper-base-int8")
     whisper.load_model = lambda *_, **__: model
-    whisper.audio.load_audio = lambda path, *_: read_audio(path)
+    whisper.audio.load_audio = lambda path, *_: read_wav(path)
     with tempfile.TemporaryDirectory() as folder:
         audio = Path(folder) / "clips.wav"
         with wave.open(str(audio), "wb") as out:

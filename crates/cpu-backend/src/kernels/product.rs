@@ -1,0 +1,210 @@
+//! The one product that layers and attention are made of: a tile of rows times a panel of 32 columns, and what its
+//! sums need before and after.
+
+use super::{Columns, PANEL, TILE_ROWS, dispatch, portable};
+#[cfg(target_arch = "x86_64")]
+use super::{amx, avx2, avx512};
+use crate::level::{Level, LevelKind};
+
+/// Most rows that a level's tile has.
+pub(crate) const MAX_TILE_ROWS: usize = 32;
+
+/// Numbers of the left operand of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Number {
+    F32,
+    Bf16,
+    /// (u − zero)·scale, with one zero point and one scale per row.
+    U8,
+}
+
+impl Number {
+    /// Bytes of one.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+            Self::U8 => 1,
+        }
+    }
+
+    /// Consecutive depths that lie side by side in a panel: four bytes of them.
+    pub(crate) fn group(self) -> usize {
+        4 / self.size()
+    }
+}
+
+/// Bytes between rows that hold `bytes`: an odd number of cache lines, so that the rows of a tile do not all fall on
+/// the same few sets of a cache.
+pub(crate) fn row_stride(bytes: usize) -> usize {
+    (bytes.div_ceil(64) | 1) * 64
+}
+
+/// What the stored numbers of a row stand for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct RowScale {
+    pub(crate) scale: f32,
+    pub(crate) zero: f32,
+}
+
+impl RowScale {
+    /// Numbers that stand for themselves.
+    pub(crate) const ONE: Self = Self { scale: 1.0, zero: 0.0 };
+}
+
+/// Sums of one tile, on a cache line.
+#[repr(align(64))]
+pub(crate) struct Tile(pub(crate) [f32; MAX_TILE_ROWS * PANEL]);
+
+impl Tile {
+    pub(crate) fn new() -> Self {
+        Self([0.0; MAX_TILE_ROWS * PANEL])
+    }
+}
+
+impl Level {
+    /// Rows of a tile.
+    pub(crate) fn tile_rows(self) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if self.kind() == LevelKind::Amx {
+            return amx::HEIGHT;
+        }
+        TILE_ROWS
+    }
+
+    /// Whether it multiplies such numbers in tiles.
+    pub(crate) fn multiplies(self, number: Number) -> bool {
+        match number {
+            Number::F32 => true,
+            Number::Bf16 => self.has_bf16(),
+            Number::U8 => self.has_vnni(),
+        }
+    }
+
+    /// `c[tile_rows][32] (+)= a · b`: rows of `a` are `stride` bytes apart, `b` is a panel `[depth / g][32][g]` with g the
+    /// number's [`Number::group`] (i8 for u8), rows of `c` are `ldc` f32 apart. Sums of u8 are exact up to their
+    /// conversion to f32, and never accumulate.
+    #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
+    pub(crate) fn multiply(
+        self,
+        number: Number,
+        a: &[u8],
+        stride: usize,
+        b: &[u8],
+        depth: usize,
+        c: &mut [f32],
+        ldc: usize,
+        accumulate: bool,
+    ) {
+        let (rows, groups) = (self.tile_rows(), depth / number.group());
+        assert!(self.multiplies(number), "{self} does not multiply {number:?}");
+        assert!(depth.is_multiple_of(number.group()) && !(accumulate && number == Number::U8));
+        assert!(a.len() >= (rows - 1) * stride + depth * number.size());
+        assert!(b.len() >= groups * 4 * PANEL);
+        assert!(ldc >= PANEL && c.len() >= (rows - 1) * ldc + PANEL);
+        let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+        #[cfg(target_arch = "x86_64")]
+        if let Some(unit) = self.tile_unit() {
+            // SAFETY: the bounds were checked; a level with a tile unit proves that and AVX-512.
+            return unsafe {
+                match number {
+                    Number::F32 => amx::tile_f32(a, stride, b.cast(), depth, c, ldc, accumulate),
+                    Number::Bf16 => amx::tile_bf16(unit, a, stride, b, groups, c, ldc, accumulate),
+                    Number::U8 => amx::tile_u8(unit, a, stride, b, groups, c, ldc),
+                }
+            };
+        }
+        match number {
+            Number::F32 => dispatch!(self, tile_f32(a, stride, b.cast(), depth, c, ldc, accumulate)),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the bounds were checked; `multiplies` proves AVX-512 and its BF16 instructions.
+            Number::Bf16 => unsafe { avx512::tile_bf16(a, stride, b, groups, c, ldc, accumulate) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the bounds were checked; `multiplies` proves AVX-512 and its VNNI instructions.
+            Number::U8 => unsafe { avx512::tile_u8(a, stride, b, groups, c, ldc) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => unreachable!("`multiplies` is false on this target"),
+        }
+    }
+
+    /// Rounds `x` to `number`s, the first at `out[0]`, zeros (or what stands for them) up to the end of `out`.
+    /// A row that holds what is not finite gives non-finite products.
+    pub(crate) fn convert(self, number: Number, x: &[f32], out: &mut [u8]) -> RowScale {
+        assert!(self.multiplies(number), "{self} does not multiply {number:?}");
+        assert!(out.len() >= x.len() * number.size());
+        match number {
+            Number::F32 => {
+                let (whole, rest) = out.split_at_mut(size_of_val(x));
+                // SAFETY: as long as x, and any bytes may be written.
+                unsafe { std::ptr::copy_nonoverlapping(x.as_ptr().cast(), whole.as_mut_ptr(), whole.len()) };
+                rest.fill(0);
+                RowScale::ONE
+            }
+            #[cfg(target_arch = "x86_64")]
+            Number::Bf16 => {
+                // SAFETY: the bounds were checked; `multiplies` proves AVX-512 and its BF16 instructions.
+                unsafe { avx512::narrow(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len()) };
+                RowScale::ONE
+            }
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the bounds were checked; `multiplies` proves AVX-512 and its VNNI instructions.
+            Number::U8 => unsafe { avx512::quantise(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len()) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => unreachable!("`multiplies` is false on this target"),
+        }
+    }
+
+    /// Writes 2^(x − shift) as bf16 (shift ≥ every x but for 60 or so), then zeros up to the end of `out`; returns the sum of
+    /// what was written, before its rounding.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has bf16"))]
+    pub(crate) fn exp2_bf16(self, x: &[f32], shift: f32, out: &mut [u8]) -> f32 {
+        assert!(self.has_bf16() && out.len() >= 2 * x.len());
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the bounds were checked; `has_bf16` is only set with AVX-512 and its BF16 instructions.
+        return unsafe { avx512::exp2_bf16(x.as_ptr(), x.len(), shift, out.as_mut_ptr(), out.len()) };
+        #[cfg(not(target_arch = "x86_64"))]
+        unreachable!("`has_bf16` is false on this target")
+    }
+
+    /// Whether it has [`Level::weigh`].
+    pub(crate) fn weighs(self, number: Number) -> bool {
+        number == Number::Bf16 && self.has_bf16() && self.tile_rows() == TILE_ROWS
+    }
+
+    /// Attention's weights of a tile of queries for one panel of keys in one go, in bf16: 2^(a·b − shift), of which the
+    /// first `keys` columns count, to rows of `out` `out_stride` bytes apart, and lane by lane to `totals`. Returns whether
+    /// they are of no use, because a score exceeds its shift by more than 60; one that is no number makes its total none.
+    #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has bf16"))]
+    pub(crate) fn weigh(
+        self,
+        a: &[u8],
+        stride: usize,
+        b: &[u8],
+        depth: usize,
+        shift: &[f32; TILE_ROWS],
+        keys: usize,
+        out: &mut [u8],
+        out_stride: usize,
+        totals: &mut [[f32; 16]; TILE_ROWS],
+    ) -> bool {
+        assert!(self.weighs(Number::Bf16) && depth.is_multiple_of(2) && keys <= PANEL);
+        assert!(a.len() >= (TILE_ROWS - 1) * stride + 2 * depth && b.len() >= 2 * depth * PANEL);
+        assert!(out_stride >= 2 * PANEL && out.len() >= (TILE_ROWS - 1) * out_stride + 2 * PANEL);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the bounds were checked; `weighs` proves AVX-512 and its BF16 instructions.
+        return unsafe {
+            let (a, b, out) = (a.as_ptr(), b.as_ptr(), out.as_mut_ptr());
+            avx512::weigh(a, stride, b, depth / 2, shift, keys, out, out_stride, totals)
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        unreachable!("`weighs` is false on this target")
+    }
+
+    /// Ends the sums of as many rows as `rows` has, see [`Columns`].
+    pub(crate) fn finish(self, sums: &mut Tile, rows: &[RowScale], columns: Columns<'_>, gelu: bool) {
+        assert!(rows.len() <= MAX_TILE_ROWS);
+        let c = sums.0.as_mut_ptr();
+        dispatch!(self, finish(c, rows, columns, gelu));
+    }
+}

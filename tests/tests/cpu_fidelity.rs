@@ -1,0 +1,98 @@
+//! The CPU's precisions against its f32: layer by layer, and in what is read.
+//!
+//! The samples of the repository by default. `WHISPER_AUDIO` names a folder of `*.wav` (with `*.txt` beside some of
+//! them) for more.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "tables of differences are printed for the reader of a test log")]
+
+use std::path::{Path, PathBuf};
+
+use transcribe::mel::{N_SAMPLES, log_mel, pad_or_trim};
+use transcribe::model::OpenOptions;
+use transcribe::pipeline::{self, TranscribeOptions};
+use whisper_encoder::{CancelToken, Device, LogMel, Precision};
+use workspace_tests::engine::{self, Model};
+use workspace_tests::golden::repository;
+use workspace_tests::likeness::Likeness;
+use workspace_tests::words::WordErrors;
+
+fn model(precision: Precision) -> Model {
+    let options = OpenOptions { device: Device::Cpu, precision, ..OpenOptions::default() };
+    engine::load_model_with(&options).unwrap()
+}
+
+fn mel(path: &Path) -> LogMel {
+    let samples = transcribe::audio::load_file(path, None).unwrap().samples;
+    log_mel(&pad_or_trim(samples.as_slice(), N_SAMPLES), 0, 80).unwrap()
+}
+
+fn text(model: &Model, path: &Path) -> String {
+    let samples = transcribe::audio::load_file(path, None).unwrap().samples;
+    let mel = log_mel(samples.as_slice(), N_SAMPLES, 80).unwrap();
+    let options = TranscribeOptions { temperatures: vec![0.0], ..TranscribeOptions::default() };
+    pipeline::transcribe(model, &mel, &options, &CancelToken::new(), &mut |_| {}).unwrap().text
+}
+
+/// `*.wav` of the folder in `WHISPER_AUDIO`, or the samples of the repository.
+fn recordings() -> Vec<PathBuf> {
+    let folder = std::env::var_os("WHISPER_AUDIO").map_or(repository().join("samples"), PathBuf::from);
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "wav"));
+    files.sort();
+    assert!(!files.is_empty(), "no wav in {}", folder.display());
+    files
+}
+
+/// Every product and every attention by itself, so that each layer shows its own error on top of those before it.
+#[test]
+fn layer_by_layer() {
+    let mel = mel(&repository().join("samples/SS-0890.wav"));
+    let want = engine::encode_with_probe(&model(Precision::F32), &mel).unwrap();
+    for (precision, least_cosine, most_rms) in
+        [(Precision::Auto, 0.9995, 0.04), (Precision::Bf16, 0.9995, 0.03), (Precision::Int8, 0.998, 0.06)]
+    {
+        let model = model(precision);
+        let got = engine::encode_with_probe(&model, &mel).unwrap();
+        assert_eq!(got.len(), want.len());
+        println!("{precision:?}:");
+        for ((name, got), (_, want)) in got.iter().zip(&want) {
+            println!("  {name:32} {}", Likeness::of(got, want));
+        }
+        // As users get it: blocks whole, in the workspace.
+        let whole = Likeness::of(&engine::encode(&model, &mel).unwrap(), &want.last().unwrap().1);
+        println!("  {:32} {whole}", "whole");
+        let good = whole.cosine >= least_cosine && whole.relative_rms <= most_rms;
+        assert!(good, "{precision:?}: {whole}");
+    }
+}
+
+/// The gate of `Precision::Auto`: at least 95 % of the recordings read the same as in f32, and the word error rate
+/// stays within 0.1 points.
+#[test]
+#[allow(clippy::cast_precision_loss, reason = "counts of files")]
+fn auto_reads_what_f32_reads() {
+    let files = recordings();
+    let (exact, fast) = (model(Precision::F32), model(Precision::Auto));
+    let (mut same, mut of_exact, mut of_fast) = (0, WordErrors::default(), WordErrors::default());
+    for path in &files {
+        let (want, got) = (text(&exact, path), text(&fast, path));
+        if got == want {
+            same += 1;
+        } else {
+            println!("{}:\n  f32  {want}\n  auto {got}", path.display());
+        }
+        if let Ok(read) = std::fs::read_to_string(path.with_extension("txt")) {
+            of_exact.add(WordErrors::of(&want, &read));
+            of_fast.add(WordErrors::of(&got, &read));
+        }
+    }
+    let (exact, fast) = (of_exact.percent(), of_fast.percent());
+    println!(
+        "{same} of {} recordings read the same; word errors: f32 {exact:.2} %, auto {fast:.2} % of {}",
+        files.len(),
+        of_exact.words
+    );
+    assert!(same as f64 >= 0.95 * files.len() as f64, "only {same} of {} read the same", files.len());
+    assert!((exact - fast).abs() <= 0.1, "word errors of {fast:.2} % instead of {exact:.2} %");
+}
