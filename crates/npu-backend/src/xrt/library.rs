@@ -94,7 +94,7 @@ impl LoadError {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => {
-                "build it on a machine with XRT's headers (`cargo build --release --features xrt-shim`), or name its \
+                "build it on a machine with XRT's headers (`cargo build --release --features npu-backend/xrt-shim`), or name its \
                  file by NPU_XRT_SHIM"
             }
             Self::NoRuntime { .. } => {

@@ -42,6 +42,9 @@ fn xrt(facts: &Facts) -> Finding {
     }
     let part = |part: Part| facts.libraries.iter().find(|library| library.part == part);
     let Some(runtime) = part(Part::Runtime) else {
+        if facts.shim.is_ok() {
+            return Finding::ok(Check::Xrt, "the shim below has opened it");
+        }
         return Finding::problem(
             Check::Xrt,
             "libxrt_coreutil.so is neither where the loader looks nor in /opt/xilinx/xrt",

@@ -10,6 +10,7 @@ mod tests;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use npu_backend::ops::IMAGES_VARIABLE;
 use npu_backend::xrt;
 use whisper_encoder::Checkpoint;
 
@@ -38,7 +39,7 @@ pub(super) struct System {
 impl System {
     /// This machine, as this process sees it.
     pub(super) fn of_process(surroundings: Surroundings) -> Self {
-        let names = ["PATH", "CXX", "LD_LIBRARY_PATH", "XILINX_XRT"];
+        let names = ["PATH", "CXX", "LD_LIBRARY_PATH", "XILINX_XRT", IMAGES_VARIABLE];
         let variables =
             names.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?))).collect();
         Self { root: "/".into(), linux: cfg!(target_os = "linux"), surroundings, variables }
@@ -172,14 +173,20 @@ impl System {
         let above = |folder: &Option<PathBuf>| -> Vec<PathBuf> {
             folder.iter().flat_map(|folder| folder.ancestors().map(Path::to_path_buf)).collect()
         };
-        let mut roots: Vec<PathBuf> = Vec::new();
-        for folder in
-            above(&self.surroundings.exe_dir).into_iter().chain(above(&self.surroundings.current_dir))
+        // Named, they are looked for nowhere else.
+        let named = self.variable(IMAGES_VARIABLE).map(PathBuf::from);
+        let anywhere = named.is_none();
+        let mut roots: Vec<PathBuf> = named.into_iter().collect();
+        for folder in above(&self.surroundings.exe_dir)
+            .into_iter()
+            .chain(above(&self.surroundings.current_dir))
+            .filter(|_| anywhere)
         {
             roots.extend([folder.join("images"), folder.join("kernels/images")]);
         }
         // Beside the models.
-        roots.extend(self.surroundings.data_dir.as_ref().map(|models| models.with_file_name("images")));
+        let data = self.surroundings.data_dir.as_ref().filter(|_| anywhere);
+        roots.extend(data.map(|models| models.with_file_name("images")));
         let mut seen = std::collections::HashSet::new();
         roots.retain(|root| root.is_dir() && seen.insert(root.clone()));
         let indexed = |root: &Path| -> Vec<String> {
