@@ -24,6 +24,14 @@ const ENTRY: &[u8] = b"xrt_shim_get_api\0";
 #[derive(Clone, Copy)]
 pub(super) struct Shim(&'static xrt_shim_api);
 
+/// Opens the shim as [`XrtDevice::open`](super::XrtDevice::open) does, and tells which file it is.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn shim() -> Result<PathBuf, LoadError> {
+    Shim::find().map(|(_, path)| path)
+}
+
 impl fmt::Debug for Shim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Shim of version {}", self.0.abi)
@@ -86,7 +94,7 @@ impl LoadError {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => {
-                "build it on a machine with XRT's headers (`cargo build --release --features xrt-shim`), or name its \
+                "build it on a machine with XRT's headers (`cargo build --release --features npu-backend/xrt-shim`), or name its \
                  file by NPU_XRT_SHIM"
             }
             Self::NoRuntime { .. } => {
@@ -108,13 +116,17 @@ impl Shim {
     /// # Errors
     /// [`LoadError`].
     pub(super) fn open() -> Result<Self, LoadError> {
-        static OPEN: OnceLock<Shim> = OnceLock::new();
-        if let Some(&shim) = OPEN.get() {
-            return Ok(shim);
+        Self::find().map(|(shim, _)| shim)
+    }
+
+    fn find() -> Result<(Self, PathBuf), LoadError> {
+        static OPEN: OnceLock<(Shim, PathBuf)> = OnceLock::new();
+        if let Some(open) = OPEN.get() {
+            return Ok(open.clone());
         }
-        let shim =
-            Self::first_of(&candidates(env::var_os(SHIM_VARIABLE), env::current_exe().ok().as_deref()))?;
-        Ok(*OPEN.get_or_init(|| shim))
+        let program = env::current_exe().ok();
+        let found = Self::first_of(&candidates(env::var_os(SHIM_VARIABLE), program.as_deref()))?;
+        Ok(OPEN.get_or_init(|| found).clone())
     }
 
     /// The functions.
@@ -129,7 +141,7 @@ impl Shim {
     }
 
     /// The first file that is there decides: a broken one is an error, not a reason to look further.
-    fn first_of(paths: &[PathBuf]) -> Result<Self, LoadError> {
+    fn first_of(paths: &[PathBuf]) -> Result<(Self, PathBuf), LoadError> {
         let mut tried = Vec::new();
         for path in paths {
             // A bare name is looked for by the loader.
@@ -140,7 +152,7 @@ impl Shim {
             }
             match Self::open_file(path) {
                 Err(LoadError::NotAShim { why, .. }) if bare => tried.push((path.clone(), why)),
-                answer => return answer,
+                answer => return answer.map(|shim| (shim, path.clone())),
             }
         }
         Err(LoadError::NotFound { tried })
@@ -183,7 +195,9 @@ fn text(error: &libloading::Error) -> String {
 /// Which of the causes the loader means (glibc's dl-load.c and dl-lookup.c have the words).
 fn sort(path: &Path, why: String) -> LoadError {
     let path = path.to_path_buf();
-    if why.contains("cannot open shared object file") && why.contains("libxrt") {
+    // XRT for a newer system than this one is as good as none.
+    let newer = why.contains("GLIBC") && why.contains("not found");
+    if newer || why.contains("cannot open shared object file") && why.contains("libxrt") {
         LoadError::NoRuntime { path, why }
     } else if why.contains("undefined symbol") && !why.contains("xrt_shim_get_api") {
         LoadError::OldRuntime { path, why }

@@ -43,4 +43,4 @@ mod tests;
 
 pub use device::XrtDevice;
 pub use diagnose::node_exists;
-pub use library::{LoadError, SHIM_VARIABLE};
+pub use library::{LoadError, SHIM_VARIABLE, shim};

@@ -19,8 +19,10 @@ const CONTROL: &str = "AMDXDNA_DOUBLE_CONTROL";
 /// Where a test inside keeps its files.
 const FOLDER: &str = "NPU_TEST_FOLDER";
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+/// The folder with the workspace in it.
+pub(crate) fn repository() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.join("../..").canonicalize().unwrap()
 }
 
 /// Everything that a program needs to run on XRT over the double.
@@ -92,7 +94,7 @@ pub(crate) fn told(output: &Output) -> String {
 /// Our shim, built by its Makefile against the sandbox's XRT.
 fn shim(prefix: &Path, folder: &Path) -> PathBuf {
     let shim = folder.join("libnpu_xrt_shim.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shim");
+    let source = repository().join("crates/npu-backend/shim");
     let built = Command::new("make")
         .arg("-C")
         .arg(source)
