@@ -83,7 +83,7 @@ impl Context {
     }
 
     /// Lets products of more than 8 rows with weights kept as int8 round the activations to 8 bits too, with one
-    /// scale per row (max|row| / 127), where the level has VNNI. About twice the rate of bf16 products, and a loss
+    /// scale and zero point per row (255 steps from its least to its greatest number), where the level has VNNI. About twice the rate of bf16 products, and a loss
     /// of accuracy that grows with the outliers of a row: never the default.
     #[must_use]
     pub fn with_int8_activations(self) -> Self {

@@ -32,8 +32,9 @@ pub enum Device {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precision {
-    /// What suits the machine; today [`Self::F32`] everywhere, until a faster one is measured within the fidelity gates.
-    #[default]
+    /// The fastest that reads what f32 reads (the gates are in `tests/tests/cpu_fidelity.rs`). In the CPU's encoder: with
+    /// AVX-512 VNNI and BF16, layers fed by a norm in 8 bits where the checkpoint's weights are and everything else in
+    /// bf16; with BF16 alone, bf16; otherwise f32.
     Auto,
     /// f32 arithmetic. Int8 checkpoints keep int8 weights in the text decoder, widened where they are multiplied: equal
     /// to their f32 values up to the rounding of sums.
@@ -42,7 +43,8 @@ pub enum Precision {
     /// too, so results differ in the last digits between machines. The text decoder keeps the audio's keys and values
     /// in bf16, and int8 weights as they are.
     Bf16,
-    /// Weights in int8 with a scale for each output; activations in f32.
+    /// Weights in int8 with a scale for each output. Where the CPU multiplies 8 bits (AVX-512 VNNI), the encoder rounds
+    /// activations to 8 bits too, with a scale and a zero point for each row: the least exact of all.
     Int8,
 }
 
