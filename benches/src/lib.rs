@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
+pub mod memory;
+
 use std::path::PathBuf;
 
 use transcribe::speech_model::SpeechModel;

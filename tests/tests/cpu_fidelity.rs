@@ -50,7 +50,7 @@ fn layer_by_layer() {
     let mel = mel(&repository().join("samples/SS-0890.wav"));
     let want = engine::encode_with_probe(&model(Precision::F32), &mel).unwrap();
     for (precision, least_cosine, most_rms) in
-        [(Precision::Auto, 0.9995, 0.04), (Precision::Bf16, 0.9995, 0.03), (Precision::Int8, 0.999, 0.05)]
+        [(Precision::Auto, 0.9995, 0.04), (Precision::Bf16, 0.9995, 0.03), (Precision::Int8, 0.998, 0.06)]
     {
         let model = model(precision);
         let got = engine::encode_with_probe(&model, &mel).unwrap();

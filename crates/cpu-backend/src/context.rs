@@ -112,11 +112,16 @@ impl Context {
         self.threads
     }
 
-    /// Calls `task(0..tasks)`, each once, on the pool's threads; returns when all are done.
+    /// Calls `task(0..tasks)`, each once, on the pool's threads; returns when all are done. A thread's tile registers,
+    /// at levels that have them, are released after each.
     pub(crate) fn run(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
+        let task = |index| {
+            let _tiles = self.level.hold_tiles();
+            task(index);
+        };
         match &self.pool {
             Threads::Own(pool) => pool.run(tasks, &task),
-            Threads::Rayon(pool) if tasks > 1 => pool.install(|| (0..tasks).into_par_iter().for_each(&task)),
+            Threads::Rayon(pool) if tasks > 1 => pool.install(|| (0..tasks).into_par_iter().for_each(task)),
             _ => (0..tasks).for_each(task),
         }
     }

@@ -1,8 +1,11 @@
 //! Which vector instructions the arithmetic uses, found at run time.
 //!
-//! A [`Level`] can only be had from [`Level::detect`], [`Level::available`] or [`Level::new`], all of which ask
-//! the CPU. Holding one is therefore the proof that lets the crate call code compiled for those instructions.
+//! A [`Level`] can only be had from [`Level::detect`], [`Level::available`], [`Level::new`] or [`Level::require`], all
+//! of which ask the CPU (and for AMX the system). Holding one is therefore the proof that lets the crate call code compiled for those instructions.
 
+use crate::error::Error;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::{TileSession, TileUnit, amx_refusal};
 use std::fmt;
 
 /// The name of a family of kernels, whether or not this machine has it.
@@ -14,11 +17,16 @@ pub enum LevelKind {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL, besides all of AVX2.
     Avx512,
+    /// x86-64 with AMX for bf16 and int8 (Intel servers since 2023), and AVX-512 with VNNI and BF16 for the rest.
+    ///
+    /// Tested on a model of the tile unit, by the machine code of each instruction, and in an emulator; it has not run
+    /// on silicon.
+    Amx,
 }
 
 impl LevelKind {
     /// Every kind, slowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
 }
 
 impl fmt::Display for LevelKind {
@@ -27,6 +35,7 @@ impl fmt::Display for LevelKind {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
         })
     }
 }
@@ -37,36 +46,92 @@ pub struct Level {
     kind: LevelKind,
     vnni: bool,
     bf16: bool,
+    #[cfg(target_arch = "x86_64")]
+    tiles: Option<TileUnit>,
 }
 
 impl Level {
+    const PORTABLE: Self = Self {
+        kind: LevelKind::Portable,
+        vnni: false,
+        bf16: false,
+        #[cfg(target_arch = "x86_64")]
+        tiles: None,
+    };
+
     /// The level named `kind`, or `None` if this machine lacks its instructions.
     #[must_use]
     pub fn new(kind: LevelKind) -> Option<Self> {
-        let portable = Self { kind, vnni: false, bf16: false };
-        match kind {
-            LevelKind::Portable => Some(portable),
+        Self::require(kind).ok()
+    }
+
+    /// The level named `kind`.
+    ///
+    /// # Errors
+    /// When this machine cannot run it; says what is missing.
+    pub fn require(kind: LevelKind) -> Result<Self, Error> {
+        let level = Self { kind, ..Self::PORTABLE };
+        let missing = match kind {
+            LevelKind::Portable => return Ok(level),
             #[cfg(target_arch = "x86_64")]
-            LevelKind::Avx2 => has_avx2().then_some(portable),
+            LevelKind::Avx2 if has_avx2() => return Ok(level),
             #[cfg(target_arch = "x86_64")]
-            LevelKind::Avx512 => has_avx512().then(|| Self {
-                kind,
-                vnni: std::arch::is_x86_feature_detected!("avx512vnni"),
-                bf16: std::arch::is_x86_feature_detected!("avx512bf16"),
-            }),
+            LevelKind::Avx2 => "the CPU lacks AVX2, FMA or F16C, or the system has not enabled them",
+            #[cfg(target_arch = "x86_64")]
+            _ if !has_avx512() => "the CPU lacks AVX-512 F, BW, DQ or VL, or the system has not enabled them",
+            #[cfg(target_arch = "x86_64")]
+            LevelKind::Avx512 => return Ok(level.with_dot_products()),
+            #[cfg(target_arch = "x86_64")]
+            LevelKind::Amx => match amx_refusal() {
+                Some(refusal) => refusal,
+                None => return Ok(Self { tiles: Some(TileUnit::Processor), ..level.with_dot_products() }),
+            },
             #[cfg(not(target_arch = "x86_64"))]
-            _ => None,
+            _ => "it is for x86-64 processors",
+        };
+        let hint = "take another level, or none: the fastest of the machine is found by itself";
+        Err(Error::new(format!("using the level {kind}"), missing, hint))
+    }
+
+    /// AVX-512's dot products, where they are.
+    #[cfg(target_arch = "x86_64")]
+    fn with_dot_products(self) -> Self {
+        Self {
+            vnni: std::arch::is_x86_feature_detected!("avx512vnni"),
+            bf16: std::arch::is_x86_feature_detected!("avx512bf16"),
+            ..self
         }
     }
+
+    /// The AMX level with the tile unit's model in place of the processor's, where AVX-512 with VNNI and BF16 is there
+    /// for the rest: what the level is tested with on machines without AMX.
+    #[cfg(all(test, target_arch = "x86_64"))]
+    pub(crate) fn modelled_amx() -> Option<Self> {
+        let level = Self::new(LevelKind::Avx512)?;
+        let whole = level.vnni && level.bf16;
+        whole.then_some(Self { kind: LevelKind::Amx, tiles: Some(TileUnit::Model), ..level })
+    }
+
+    /// Where products by tiles run, on levels that have them: proof that this machine can.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn tile_unit(self) -> Option<TileUnit> {
+        self.tiles
+    }
+
+    /// Releases, when it is dropped, the tile registers that products have configured on this thread.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn hold_tiles(self) -> Option<TileSession> {
+        self.tiles.map(|_| TileSession::new())
+    }
+
+    /// No level of this target has tile registers.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn hold_tiles(self) {}
 
     /// The fastest level of this machine.
     #[must_use]
     pub fn detect() -> Self {
-        Self::available().last().copied().unwrap_or(Self {
-            kind: LevelKind::Portable,
-            vnni: false,
-            bf16: false,
-        })
+        Self::available().last().copied().unwrap_or(Self::PORTABLE)
     }
 
     /// Every level of this machine, slowest first; the first is always [`LevelKind::Portable`].
@@ -115,6 +180,10 @@ impl fmt::Display for Level {
         if self.bf16 {
             f.write_str("+bf16")?;
         }
+        #[cfg(all(test, target_arch = "x86_64"))]
+        if self.tiles == Some(TileUnit::Model) {
+            f.write_str(" (modelled)")?;
+        }
         Ok(())
     }
 }
@@ -136,6 +205,19 @@ mod tests {
         assert_eq!(all.last().copied(), Some(Level::detect()));
         for kind in LevelKind::ALL {
             assert_eq!(Level::new(kind).is_some(), all.iter().any(|level| level.kind() == kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_level_that_is_not_there_is_refused_with_what_is_missing() {
+        for kind in LevelKind::ALL {
+            match Level::require(kind) {
+                Ok(level) => assert_eq!(level.kind(), kind),
+                Err(error) => {
+                    assert_eq!(error.what, format!("using the level {kind}"));
+                    assert!(!error.why.is_empty() && !error.hint.is_empty(), "{error}");
+                }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | concept | here |
 //! |---|---|
-//! | which instructions | [`Level`]: portable, AVX2 or AVX-512, found at run time; holding one proves it is there |
+//! | which instructions | [`Level`]: portable, AVX2, AVX-512 or AMX, found at run time; holding one proves it is there |
 //! | which threads | [`Context`]: a level and a pool of threads |
 //! | a layer's weights | [`Linear`], packed once from [`Weights`] into a [`Storage`] and then resident |
 //! | `y = x·Wᵀ + b` and what follows | [`Linear::forward`] with an [`Epilogue`] |

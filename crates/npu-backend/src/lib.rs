@@ -18,7 +18,8 @@
 //! # Devices
 //!
 //! [`emulator::Emulator`] models an NPU at the level of launches. It must be asked for by name: [`Choice::Auto`] never
-//! opens it. Hardware through XRT is not in this build; [`open()`] says so instead of pretending.
+//! opens it. [`xrt::XrtDevice`] is hardware, through AMD's XRT and a small library of ours that is opened at run time;
+//! where that fails, the error says what is missing.
 
 #![deny(unsafe_code)]
 
@@ -29,6 +30,7 @@ pub mod kernel;
 pub mod open;
 pub mod ops;
 pub mod schedule;
+pub mod xrt;
 
 pub use device::{
     Arch, ArgumentSpec, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Counters, Device,

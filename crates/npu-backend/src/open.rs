@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::emulator::Emulator;
-use crate::ops::{Engine, ModelledImages};
+use crate::ops::{BuiltImages, Engine, Images, ModelledImages};
+use crate::xrt::{self, XrtDevice};
 use crate::{Device, Error, Result};
 
 /// A wish for a device.
@@ -41,16 +42,14 @@ impl fmt::Display for Choice {
 /// The emulator opened so models XDNA 1 with fast arithmetic; [`Emulator::builder`] has the rest.
 ///
 /// # Errors
-/// [`Error::Unavailable`] if a device asked for by name cannot be opened. Hardware never can in this build.
+/// [`Error::Unavailable`] if a device asked for by name cannot be opened.
 pub fn open(choice: Choice) -> Result<Option<Box<dyn Device>>> {
     match choice {
-        Choice::Auto => Ok(None),
+        // Without a node there is nothing to open, and XRT need not be loaded to find that out.
+        Choice::Auto if !xrt::node_exists() => Ok(None),
+        Choice::Auto => Ok(XrtDevice::open().ok().map(|device| Box::new(device) as Box<dyn Device>)),
         Choice::Emulator => Ok(Some(Box::new(Emulator::builder().open()?))),
-        Choice::Xrt => Err(Error::Unavailable {
-            device: choice.name(),
-            why: "the bridge to AMD's driver (XRT) is not written yet, so no build can drive an NPU".into(),
-            hint: "compute on the CPU instead (`--device cpu`)".into(),
-        }),
+        Choice::Xrt => Ok(Some(Box::new(XrtDevice::open()?))),
     }
 }
 
@@ -58,14 +57,20 @@ pub fn open(choice: Choice) -> Result<Option<Box<dyn Device>>> {
 /// [`Choice::Auto`].
 ///
 /// # Errors
-/// As [`open`]; [`Error::Unavailable`] for [`Choice::Auto`] on a machine without a device.
+/// As [`open`]; [`Error::Unavailable`] for [`Choice::Auto`] on a machine without a device; [`Error::Image`] if no kernels were
+/// built for the hardware.
 pub fn open_engine(choice: Choice) -> Result<Engine> {
     let device = open(choice)?.ok_or_else(|| Error::Unavailable {
         device: choice.name(),
         why: "this machine has no device that this build can drive".into(),
         hint: "run on the CPU instead (`--device cpu`)".into(),
     })?;
-    Engine::new(device, Box::new(ModelledImages))
+    let images: Box<dyn Images> = if device.info().modelled {
+        Box::new(ModelledImages)
+    } else {
+        Box::new(BuiltImages::find(device.info().arch)?)
+    };
+    Engine::new(device, images)
 }
 
 #[cfg(test)]
@@ -73,8 +78,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_finds_no_device_and_is_not_an_error() {
-        assert!(matches!(open(Choice::Auto), Ok(None)));
+    fn auto_opens_no_emulator_and_is_no_error() {
+        match open(Choice::Auto) {
+            Ok(None) => {}
+            // A machine of those that this is for.
+            Ok(Some(device)) => assert!(!device.info().modelled && xrt::node_exists()),
+            Err(error) => panic!("{error}"),
+        }
         assert_eq!(Choice::default(), Choice::Auto);
     }
 
@@ -90,11 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn a_device_asked_for_by_name_is_an_error_with_reason_and_remedy() {
-        let Err(error) = open(Choice::Xrt) else { panic!("there is no hardware device to open") };
-        let text = error.to_string();
-        for part in ["xrt", "is not written yet", "--device cpu"] {
-            assert!(text.contains(part), "`{text}` lacks `{part}`");
+    fn a_device_asked_for_by_name_is_there_or_an_error_with_reason_and_remedy() {
+        match open(Choice::Xrt) {
+            Err(Error::Unavailable { device, why, hint }) => {
+                assert!(device == "xrt" && !why.is_empty() && !hint.is_empty(), "{why}; {hint}");
+            }
+            Ok(Some(device)) => assert!(!device.info().modelled),
+            Ok(None) => panic!("no device, though it was asked for by name"),
+            Err(error) => panic!("{error}"),
         }
     }
 }

@@ -111,7 +111,7 @@ fn exit_codes_are_those_of_the_other_commands() {
         (&["64,64"][..], 2, "three sizes"),
         (&["0,64,64"], 2, "three sizes"),
         (&["64,64,64", "--all-ways"], 2, "--device emulator"),
-        (&["64,64,64", "--device", "npu"], 4, "is not written yet"),
+        (&["64,64,64", "--device", "npu"], 4, "XRT"),
     ] {
         let output = run(args);
         let err = String::from_utf8_lossy(&output.stderr);

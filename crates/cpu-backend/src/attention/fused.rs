@@ -55,8 +55,12 @@ pub(super) fn attend(
                     level.multiply(number, weights, weight_stride, values, n, to, row_len, true);
                 }
             }
+            let totals = totals.map(|lanes| lanes.iter().sum::<f32>());
+            if totals[..rows.len()].iter().any(|total| !total.is_finite()) {
+                return false;
+            }
             for (i, row) in rows.enumerate() {
-                give(row, &sums[i * row_len..][..head_dim], 1.0 / totals[i].iter().sum::<f32>());
+                give(row, &sums[i * row_len..][..head_dim], 1.0 / totals[i]);
             }
             true
         })

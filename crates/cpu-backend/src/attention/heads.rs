@@ -109,12 +109,17 @@ impl<'a> Heads<'a> {
 }
 
 impl<'a> Packing<'a> {
-    /// Into `bytes` of [`Shape::bytes`]. Values of the positions that fill up the last group are set to zero.
+    /// Into `bytes` of [`Shape::bytes`]. Keys and values of positions that only fill up the last ones are set to zero.
     pub(crate) fn new(shape: Shape, bytes: &'a mut [u8]) -> Self {
         let [queries, keys, values] = shape.parts().map(|part| part * shape.heads);
         let (queries, rest) = bytes.split_at_mut(queries);
         let (keys, rest) = rest.split_at_mut(keys);
         let values = &mut rest[..values];
+        if !shape.keys.is_multiple_of(PANEL) {
+            let head = shape.parts()[1];
+            let last = head - shape.key_panel();
+            keys.chunks_exact_mut(head).for_each(|head| head[last..].fill(0));
+        }
         if shape.keys < shape.kept_keys() {
             let tail = 4 * PANEL * shape.number.size();
             for panel in values.chunks_exact_mut(shape.value_panel()) {

@@ -4,7 +4,7 @@ macro_rules! instantiate {
     ($simd:ty, tile $mr:literal x $nv:literal, $(#[$enable:meta])*) => {
         use crate::kernels::generic::matrix::{self, PairsBf16, PlainBf16, PlainF16, PlainF32, QuadsI8};
         use crate::kernels::generic::rows;
-        use crate::kernels::RowScale;
+        use crate::kernels::{RowScale, TILE_ROWS};
         use half::{bf16, f16};
 
         /// See `generic::simd::Simd::ODD`.
@@ -27,9 +27,9 @@ macro_rules! instantiate {
             // SAFETY: the contracts are the same.
             unsafe {
                 if accumulate {
-                    matrix::tile::<$simd, $mr, $nv, true>(a, lda, b, k, c, ldc);
+                    matrix::tile::<$simd, TILE_ROWS, $mr, $nv, true>(a, lda, b, k, c, ldc);
                 } else {
-                    matrix::tile::<$simd, $mr, $nv, false>(a, lda, b, k, c, ldc);
+                    matrix::tile::<$simd, TILE_ROWS, $mr, $nv, false>(a, lda, b, k, c, ldc);
                 }
             }
         }

@@ -1,9 +1,11 @@
 //! The SIMD kernels and the only door to them: methods on [`Level`], which check every bound and then jump.
 //!
 //! `generic/` holds the arithmetic, `portable/`, `avx2/` and `avx512/` a vector type each and the generic
-//! kernels compiled for it. The crate's other `unsafe`: aligned memory (`aligned.rs`), the lifetime that the thread pool
+//! kernels compiled for it; `amx/` products of tiles, with AVX-512 for all else. The crate's other `unsafe`: aligned memory (`aligned.rs`), the lifetime that the thread pool
 //! forgets for one call (`pool.rs`), and where operations hand disjoint parts of an output to threads.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -14,6 +16,10 @@ mod instantiate;
 mod portable;
 mod product;
 
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(crate) use amx::tiles_are_configured;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::{TileSession, TileUnit, refusal as amx_refusal};
 pub(crate) use disjoint::Disjoint;
 pub(crate) use generic::rows::Columns;
 pub(crate) use product::{MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
@@ -34,8 +40,8 @@ macro_rules! dispatch {
             // SAFETY: the bounds were checked; a Level of this kind proves the instructions.
             LevelKind::Avx2 => unsafe { avx2::$name($($arg),*) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the bounds were checked; a Level of this kind proves the instructions.
-            LevelKind::Avx512 => unsafe { avx512::$name($($arg),*) },
+            // SAFETY: the bounds were checked; a Level of these kinds proves the instructions.
+            LevelKind::Avx512 | LevelKind::Amx => unsafe { avx512::$name($($arg),*) },
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("Level::new gives no such level on this target"),
         }
@@ -90,7 +96,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             LevelKind::Avx2 => avx2::ODD,
             #[cfg(target_arch = "x86_64")]
-            LevelKind::Avx512 => avx512::ODD,
+            LevelKind::Avx512 | LevelKind::Amx => avx512::ODD,
             #[cfg(not(target_arch = "x86_64"))]
             _ => 1.0,
         }

@@ -3,7 +3,7 @@
 
 use super::{Columns, PANEL, TILE_ROWS, dispatch, portable};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
+use super::{amx, avx2, avx512};
 use crate::level::{Level, LevelKind};
 
 /// Most rows that a level's tile has.
@@ -65,6 +65,10 @@ impl Tile {
 impl Level {
     /// Rows of a tile.
     pub(crate) fn tile_rows(self) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if self.kind() == LevelKind::Amx {
+            return amx::HEIGHT;
+        }
         TILE_ROWS
     }
 
@@ -99,6 +103,17 @@ impl Level {
         assert!(b.len() >= groups * 4 * PANEL);
         assert!(ldc >= PANEL && c.len() >= (rows - 1) * ldc + PANEL);
         let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+        #[cfg(target_arch = "x86_64")]
+        if let Some(unit) = self.tile_unit() {
+            // SAFETY: the bounds were checked; a level with a tile unit proves that and AVX-512.
+            return unsafe {
+                match number {
+                    Number::F32 => amx::tile_f32(a, stride, b.cast(), depth, c, ldc, accumulate),
+                    Number::Bf16 => amx::tile_bf16(unit, a, stride, b, groups, c, ldc, accumulate),
+                    Number::U8 => amx::tile_u8(unit, a, stride, b, groups, c, ldc),
+                }
+            };
+        }
         match number {
             Number::F32 => dispatch!(self, tile_f32(a, stride, b.cast(), depth, c, ldc, accumulate)),
             #[cfg(target_arch = "x86_64")]
@@ -158,7 +173,7 @@ impl Level {
 
     /// Attention's weights of a tile of queries for one panel of keys in one go, in bf16: 2^(a·b − shift), of which the
     /// first `keys` columns count, to rows of `out` `out_stride` bytes apart, and lane by lane to `totals`. Returns whether
-    /// they are of no use, because a score exceeds its shift by more than 60 or is no number.
+    /// they are of no use, because a score exceeds its shift by more than 60; one that is no number makes its total none.
     #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has bf16"))]
     pub(crate) fn weigh(

@@ -1,6 +1,6 @@
 //! Levels give the same up to rounding; counts of threads, and pools, the same to the last bit.
 
-use super::{check, contexts, gamma, numbers, wide};
+use super::{check, contexts, gamma, levels, numbers, wide};
 use crate::{
     Context, Epilogue, Keys, KvCache, KvStorage, Level, Linear, Mask, Storage, Weights, attend, attention,
     gelu, layer_norm,
@@ -38,7 +38,7 @@ fn everything(ctx: &Context) -> Vec<f32> {
 
 #[test]
 fn threads_and_pools_change_nothing() {
-    for level in Level::available() {
+    for level in levels() {
         let want = everything(&Context::single(level));
         let rayon = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
         let own = [2, 3, 5].map(|threads| Context::new(level, threads).unwrap());

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests; levels that are not there are named")]
 
 mod agreement;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 mod encoder;
 mod linear;
@@ -19,6 +21,14 @@ pub(crate) fn gamma(n: usize) -> f64 {
     nu / (1.0 - nu)
 }
 
+/// Every level of this machine, and AMX with a model in place of its tile unit.
+pub(crate) fn levels() -> Vec<Level> {
+    let levels = Level::available().into_iter();
+    #[cfg(target_arch = "x86_64")]
+    let levels = levels.chain(Level::modelled_amx());
+    levels.collect()
+}
+
 /// One and two threads at every level, with and without bf16 activations; says what this machine cannot test.
 pub(crate) fn contexts() -> Vec<Context> {
     for kind in LevelKind::ALL {
@@ -33,7 +43,7 @@ pub(crate) fn contexts() -> Vec<Context> {
             Context::new(level, 2).unwrap(),
         ]
     };
-    Level::available().into_iter().flat_map(pools).collect()
+    levels().into_iter().flat_map(pools).collect()
 }
 
 /// Reproducible numbers in −1…1 (xorshift64*).

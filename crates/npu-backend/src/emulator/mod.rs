@@ -12,6 +12,7 @@
 //! | `clock`, `cost`, `gemm_cost` | modelled time |
 //! | `faults` | what goes wrong in the field |
 //! | `executor`, `probe`, `array` | what launches compute |
+//! | `bare` | that alone, for the test double of the kernel driver |
 //!
 //! Launches are computed lazily, when the virtual clock has to move: in [`wait`](Device::wait), or in
 //! [`submit`](Device::submit) when the queue is full. The clock does not see what the host does between calls.
@@ -20,6 +21,8 @@
 //! nothing.
 
 mod array;
+#[doc(hidden)]
+pub mod bare;
 mod builder;
 mod clock;
 mod contexts;

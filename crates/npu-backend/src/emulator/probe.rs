@@ -41,6 +41,18 @@ pub fn image(arch: Arch, len_bytes: u32, cycles: u32) -> KernelImage {
     }
 }
 
+/// Whether a configuration is that of the probe image.
+pub(crate) fn is_configuration(configuration: &[u8]) -> bool {
+    configuration == CONFIGURATION
+}
+
+/// The arguments of a probe program; `None` if the words are none.
+pub(crate) fn arguments(instructions: &[u32]) -> Option<Vec<ArgumentSpec>> {
+    let &[MAGIC, kind, len_bytes, cycles] = instructions else { return None };
+    let kind = usize::try_from(kind).ok()?;
+    image(Arch::Aie2, len_bytes, cycles).entries.into_iter().nth(kind).map(|entry| entry.arguments)
+}
+
 /// One entry, checked.
 #[derive(Clone, Copy, Debug)]
 struct Program {

@@ -1,10 +1,13 @@
 //! The devices under test, and what the clauses need to drive them.
 
 use npu_backend::emulator::{Emulator, Eviction, Fault, FaultPlan, probe};
+use npu_backend::xrt::XrtDevice;
 use npu_backend::{
     Arch, Batch, Buffer, BufferId, BufferRole, ContextId, Device, KernelImage, Launch, Progress, Result,
     Ticket,
 };
+
+use crate::stage;
 
 /// Length of every probe buffer: some lines, and the last one short.
 pub(crate) const LEN: usize = 1000;
@@ -25,14 +28,38 @@ pub(crate) enum Trouble {
 pub(crate) struct Fixture {
     pub(crate) arch: Arch,
     pub(crate) open: fn(Trouble) -> Box<dyn Device>,
+    /// The probe image as the device wants it.
+    pub(crate) wrap: fn(KernelImage) -> KernelImage,
 }
 
-pub(crate) const STRICT: Fixture =
-    Fixture { arch: Arch::Aie2, open: |trouble| emulator(Arch::Aie2, Eviction::Strict, trouble) };
-pub(crate) const FUZZED: Fixture =
-    Fixture { arch: Arch::Aie2, open: |trouble| emulator(Arch::Aie2, Eviction::Fuzzed { seed: 1 }, trouble) };
-pub(crate) const XDNA2: Fixture =
-    Fixture { arch: Arch::Aie2p, open: |trouble| emulator(Arch::Aie2p, Eviction::Strict, trouble) };
+pub(crate) const STRICT: Fixture = Fixture {
+    arch: Arch::Aie2,
+    open: |trouble| emulator(Arch::Aie2, Eviction::Strict, trouble),
+    wrap: |image| image,
+};
+pub(crate) const FUZZED: Fixture = Fixture {
+    arch: Arch::Aie2,
+    open: |trouble| emulator(Arch::Aie2, Eviction::Fuzzed { seed: 1 }, trouble),
+    wrap: |image| image,
+};
+pub(crate) const XDNA2: Fixture = Fixture {
+    arch: Arch::Aie2p,
+    open: |trouble| emulator(Arch::Aie2p, Eviction::Strict, trouble),
+    wrap: |image| image,
+};
+/// The hardware's device on AMD's XRT, over the double of the driver: inside the stage only.
+pub(crate) const XRT: Fixture = Fixture { arch: Arch::Aie2, open: xrt, wrap: stage::in_xclbin };
+
+fn xrt(trouble: Trouble) -> Box<dyn Device> {
+    // As slow as silicon, or slower: what is submitted meets what is in flight.
+    stage::faults(&match trouble {
+        Trouble::None => "launch-us=20".to_owned(),
+        Trouble::ErrorAt(launch) => format!("launch-us=20 error-at={launch}"),
+        Trouble::HangAt(launch) => format!("launch-us=20 hang-at={launch}"),
+        Trouble::VanishAt(launch) => format!("launch-us=10000 vanish-at={launch}"),
+    });
+    Box::new(XrtDevice::open().unwrap())
+}
 
 fn emulator(arch: Arch, eviction: Eviction, trouble: Trouble) -> Box<dyn Device> {
     let plan = match trouble {
@@ -46,7 +73,7 @@ fn emulator(arch: Arch, eviction: Eviction, trouble: Trouble) -> Box<dyn Device>
 
 impl Fixture {
     pub(crate) fn image(&self) -> KernelImage {
-        probe::image(self.arch, u32::try_from(LEN).unwrap(), 1000)
+        (self.wrap)(probe::image(self.arch, u32::try_from(LEN).unwrap(), 1000))
     }
 
     /// A device with the probe image in one context.

@@ -13,6 +13,8 @@ mod lifetime;
 mod loss;
 mod no_panic;
 mod order;
+#[path = "../xrt/stage.rs"]
+mod stage;
 
 macro_rules! on_every_device {
     ($($room:ident :: $clause:ident,)*) => {
@@ -24,6 +26,10 @@ macro_rules! on_every_device {
         }
         mod emulator_xdna2 {
             $(#[test] fn $clause() { crate::$room::$clause(&crate::devices::XDNA2); })*
+        }
+        mod inside_xrt {
+            $(#[test] #[ignore = "played inside the stage by the_hardware_s_device_keeps_every_clause"]
+            fn $clause() { crate::$room::$clause(&crate::devices::XRT); })*
         }
     };
 }
@@ -54,4 +60,12 @@ on_every_device! {
     no_panic::one_context_too_many_is_an_error,
     no_panic::an_image_for_another_generation_is_refused,
     counters::verbs_are_counted,
+}
+
+/// On AMD's own XRT, with two copies of every buffer beneath it: a sync that is missing is seen.
+#[test]
+fn the_hardware_s_device_keeps_every_clause() {
+    if let Some(stage) = stage::Stage::set() {
+        stage.play("inside_xrt", true);
+    }
 }

@@ -5,7 +5,7 @@
 pub fn long() -> String {
     let debug = if cfg!(debug_assertions) { "\nbuilt with debug assertions" } else { "" };
     format!(
-        "{}\nsystem: {}-{}\ndevices: cpu, emulator (npu: its bridge to XRT is not written yet)\ncpu: {}\nmodel: bundled {}{debug}",
+        "{}\nsystem: {}-{}\ndevices: cpu, npu (through AMD's XRT, opened when it is asked for), emulator\ncpu: {}\nmodel: bundled {}{debug}",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::ARCH,
         std::env::consts::OS,

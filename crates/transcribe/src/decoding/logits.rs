@@ -1,22 +1,21 @@
-//! Arithmetic on one row of logits: maximum, log-sum-exp, the best k. Loops that the compiler vectorises.
+//! Arithmetic on one row of logits: maximum, log-sum-exp, the best k.
 //!
-//! A row has 51 865 values and a beam search reads five of them a step, so `expf` from libm would cost as much as a
-//! layer of the decoder; [`exp`] is a polynomial good to 2 ulp. Sums run in f32 over blocks and in f64 over the row.
+//! A row has 51 865 values and a beam search reads five of them a step, so `expf` from libm, or a loop for the processors of
+//! 2003, would cost as much as a layer of the decoder: the passes over a row are `cpu-backend`'s. Sums run in f32
+//! over blocks and in f64 over the row.
 
-const LANES: usize = 16;
-const BLOCK: usize = 16 * LANES;
+use std::sync::LazyLock;
+
+use cpu_backend::Level;
+
+/// Values of which one look tells whether any is worth a closer one.
+const BLOCK: usize = 256;
+
+static LEVEL: LazyLock<Level> = LazyLock::new(Level::detect);
 
 /// Largest value; −∞ of an empty row. NaNs are passed over.
 pub(crate) fn max(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let (blocks, rest) = row.as_chunks::<LANES>();
-    for block in blocks {
-        for (lane, &x) in lanes.iter_mut().zip(block) {
-            *lane = if x > *lane { x } else { *lane };
-        }
-    }
-    let most = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
-    rest.iter().copied().fold(most, f32::max)
+    cpu_backend::largest(*LEVEL, row)
 }
 
 /// First index of the largest value (`torch.argmax` breaks ties so); `None` if every value is −∞ or NaN.
@@ -25,60 +24,28 @@ pub(crate) fn argmax(row: &[f32]) -> Option<usize> {
     if most == f32::NEG_INFINITY { None } else { row.iter().position(|&x| x == most) }
 }
 
-/// Whether the row has a NaN or +∞, or nothing but −∞: no distribution.
+/// Σ e^(x − most) over the row, given that no x exceeds `most`; NaN if there is one in it.
+fn sum_exp(row: &[f32], most: f32) -> f64 {
+    cpu_backend::sum_exp(*LEVEL, row, most)
+}
+
+/// The largest value and the sum of exponentials about it; `None` if the row has a NaN or +∞, or nothing but −∞: no
+/// distribution.
+fn distribution(row: &[f32]) -> Option<(f32, f64)> {
+    let most = max(row);
+    let sum = if most.is_finite() { sum_exp(row, most) } else { f64::NAN };
+    (!sum.is_nan()).then_some((most, sum))
+}
+
+/// Whether the row has a NaN or +∞, or nothing but −∞.
 pub(crate) fn is_broken(row: &[f32]) -> bool {
-    let nans = row.as_chunks::<BLOCK>();
-    let nan = nans.0.iter().any(|block| block.iter().fold(false, |seen, x| seen | x.is_nan()))
-        || nans.1.iter().any(|x| x.is_nan());
-    nan || !max(row).is_finite()
-}
-
-/// `e^x` for x ≤ 0, within 2 ulp; 0 below −88.
-///
-/// Cody–Waite reduction by ln 2 and the degree-6 polynomial of Cephes' `expf`; the integer part is read from the
-/// mantissa of a number pushed past 2²³, which needs no rounding instruction.
-#[inline]
-#[allow(clippy::excessive_precision, clippy::inline_always, reason = "Cephes' coefficients as published")]
-fn exp(x: f32) -> f32 {
-    const SHIFT: f32 = 12_582_912.0; // 1.5 × 2²³
-    const LN2_HI: f32 = 0.693_359_375;
-    const LN2_LO: f32 = -2.121_944_4e-4;
-    let x = if x > -88.0 { x } else { -88.0 };
-    let shifted = x * std::f32::consts::LOG2_E + SHIFT;
-    let n = shifted - SHIFT;
-    let r = (x - n * LN2_HI) - n * LN2_LO;
-    let p = 1.987_569_15e-4;
-    let p = p * r + 1.398_199_95e-3;
-    let p = p * r + 8.333_451_9e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 1.666_666_55e-1;
-    let p = p * r + 5.000_000_1e-1;
-    let mantissa = p * (r * r) + r + 1.0;
-    // At −88 the exponent field is 0 and the product with it is exactly 0.
-    let exponent = shifted.to_bits().wrapping_sub(SHIFT.to_bits()).wrapping_add(127) << 23;
-    mantissa * f32::from_bits(exponent)
-}
-
-/// Σ e^((x − most) · scale) over the row, given that no x exceeds `most`.
-pub(crate) fn sum_exp(row: &[f32], most: f32, scale: f32) -> f64 {
-    let (blocks, rest) = row.as_chunks::<BLOCK>();
-    let mut total = 0.0;
-    for block in blocks {
-        let mut lanes = [0f32; LANES];
-        for part in block.as_chunks::<LANES>().0 {
-            for (lane, &x) in lanes.iter_mut().zip(part) {
-                *lane += exp((x - most) * scale);
-            }
-        }
-        total += f64::from(lanes.iter().sum::<f32>());
-    }
-    total + rest.iter().map(|&x| f64::from(exp((x - most) * scale))).sum::<f64>()
+    distribution(row).is_none()
 }
 
 /// `ln Σ e^x`; −∞ of an empty row or one of nothing but −∞.
 pub(crate) fn log_sum_exp(row: &[f32]) -> f32 {
     let most = max(row);
-    if most == f32::NEG_INFINITY { most } else { most + ln(sum_exp(row, most, 1.0)) }
+    if most == f32::NEG_INFINITY { most } else { most + ln(sum_exp(row, most)) }
 }
 
 #[allow(clippy::cast_possible_truncation)]
@@ -94,13 +61,9 @@ pub(crate) struct LogSoftmax {
 }
 
 impl LogSoftmax {
-    /// Reads the whole row once; `None` if it [`is_broken`].
+    /// `None` if the row [`is_broken`].
     pub(crate) fn of(row: &[f32]) -> Option<Self> {
-        if is_broken(row) {
-            return None;
-        }
-        let most = max(row);
-        Some(Self { most, log_sum: ln(sum_exp(row, most, 1.0)) })
+        distribution(row).map(|(most, sum)| Self { most, log_sum: ln(sum) })
     }
 
     /// Log-probability of a value of the row, subtracted in torch's order.
@@ -134,33 +97,15 @@ pub(crate) fn top_k(row: &[f32], k: usize, best: &mut Vec<(usize, f32)>) {
 
 /// Softmax probability of `index`, in f64 from f32 exponentials; NaN of a broken row.
 pub(crate) fn probability(row: &[f32], index: usize) -> f64 {
-    if is_broken(row) {
-        return f64::NAN;
-    }
-    let most = max(row);
-    f64::from(row[index] - most).exp() / sum_exp(row, most, 1.0)
+    distribution(row).map_or(f64::NAN, |(most, sum)| f64::from(row[index] - most).exp() / sum)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+    #![allow(clippy::unwrap_used)]
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn exp_is_within_two_ulp() {
-        let mut worst = (0.0, 0.0);
-        for i in 0..2_000_000 {
-            let x = -87.0 * (i as f32 / 2_000_000.0);
-            let (got, want) = (f64::from(exp(x)), f64::from(x).exp());
-            let error = (got - want).abs() / want;
-            worst = if error > worst.0 { (error, x) } else { worst };
-        }
-        // Two ulp at the bottom of a binade: 2 × 2⁻²³.
-        assert!(worst.0 < 2.4e-7, "relative error {:e} at {}", worst.0, worst.1);
-        assert_eq!((exp(0.0), exp(f32::NEG_INFINITY), exp(-1e30)), (1.0, 0.0, 0.0));
-    }
 
     #[test]
     fn broken_rows_are_seen() {

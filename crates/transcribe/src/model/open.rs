@@ -67,6 +67,12 @@ impl WhisperModel {
         Ok(self.encoder.encode_with(window, cancel)?)
     }
 
+    /// The text decoder by itself.
+    #[must_use]
+    pub fn decoder(&self) -> &TextDecoder {
+        &self.decoder
+    }
+
     /// The encoder by itself.
     #[must_use]
     pub fn encoder(&self) -> &WhisperEncoder {

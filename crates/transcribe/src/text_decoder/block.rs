@@ -1,11 +1,11 @@
 //! One block of the decoder, `[rows × n, d_model]` ▸ the same, pre-norm with three residuals:
 //! causal self-attention over the cache, cross-attention over the audio, MLP with GELU.
 
-use cpu_backend::{Context, Epilogue, Keys, KvCache, KvStorage, Linear, Mask, Scores, attend};
+use cpu_backend::{Context, Epilogue, Keys, KvCache, Linear, Mask, Scores, attend};
 use whisper_encoder::{AudioFeatures, Checkpoint, Error, Precision, Result};
 
 use super::network::Scratch;
-use super::weights::{LayerNorm, prepare, stack};
+use super::weights::{LayerNorm, prepare, prepare_stored, stack};
 use super::{CrossCache, SelfCache};
 
 /// Weights of one block.
@@ -29,8 +29,6 @@ pub(super) struct CrossAttention {
     value: Linear,
     out: Linear,
     heads: usize,
-    /// How a window's keys and values are kept.
-    storage: KvStorage,
 }
 
 impl Block {
@@ -41,14 +39,26 @@ impl Block {
         let matrix = |part: &str, rows, cols| checkpoint.matrix(&at(&format!("{part}.weight")), rows, cols);
         let bias = |part: &str, len| checkpoint.vector(&at(&format!("{part}.bias")), len);
         let linear = |part: &str, rows, cols| {
-            let (weight, bias) = (matrix(part, rows, cols)?, bias(part, rows)?);
-            prepare(checkpoint, &at(part), &weight, Some(&bias), precision)
+            prepare_stored(
+                checkpoint,
+                &at(&format!("{part}.weight")),
+                (rows, cols),
+                Some(&bias(part, rows)?),
+                precision,
+            )
         };
         // Keys have no bias.
         let zeros = vec![0.0; d];
         let stacked = |parts: &[&str], biases: &[&[f32]]| {
             let weights = parts.iter().map(|part| matrix(part, d, d)).collect::<Result<Vec<_>>>()?;
-            prepare(checkpoint, &at(parts[0]), &stack(weights)?, Some(&biases.concat()), precision)
+            prepare(
+                checkpoint,
+                &at(parts[0]),
+                stack(weights)?.as_cpu(),
+                (3 * d, d),
+                Some(&biases.concat()),
+                precision,
+            )
         };
         Ok(Self {
             heads,
@@ -61,19 +71,22 @@ impl Block {
             cross_attend: CrossAttention {
                 norm: LayerNorm::load(checkpoint, &at("encoder_attn_layer_norm"))?,
                 query: linear("encoder_attn.q_proj", d, d)?,
-                key: {
-                    let name = "encoder_attn.k_proj";
-                    prepare(checkpoint, &at(name), &matrix(name, d, d)?, None, precision)?
-                },
+                key: prepare_stored(checkpoint, &at("encoder_attn.k_proj.weight"), (d, d), None, precision)?,
                 value: linear("encoder_attn.v_proj", d, d)?,
                 out: linear("encoder_attn.out_proj", d, d)?,
                 heads,
-                storage: if precision == Precision::Bf16 { KvStorage::Bf16 } else { KvStorage::F32 },
             },
             mlp_norm: LayerNorm::load(checkpoint, &at("final_layer_norm"))?,
             fc1: linear("fc1", ffn, d)?,
             fc2: linear("fc2", d, ffn)?,
         })
+    }
+
+    /// Bytes of the weights that a step reads.
+    pub(super) fn step_bytes(&self) -> usize {
+        let cross = &self.cross_attend;
+        let layers = [&self.qkv, &self.self_out, &cross.query, &cross.out, &self.fc1, &self.fc2];
+        layers.map(Linear::bytes).iter().sum()
     }
 
     /// Adds this block's three residuals to `scratch.x` `[rows × n, d_model]`.
@@ -141,15 +154,19 @@ impl Block {
 }
 
 impl CrossAttention {
-    /// Computes this block's keys and values from `features`.
-    pub(super) fn project(&self, context: &Context, features: &AudioFeatures) -> Result<KvCache> {
-        let (frames, d) = (features.frames(), features.d_model());
-        let (mut keys, mut values) = (vec![0.0; frames * d], vec![0.0; frames * d]);
-        self.key.forward(context, features.data(), frames, &mut keys, Epilogue::None);
-        self.value.forward(context, features.data(), frames, &mut values, Epilogue::None);
-        let mut cache = KvCache::new(self.heads, d / self.heads, frames, self.storage);
-        cache.extend(&keys, &values).map_err(|error| Error::Shape(error.to_string()))?;
-        Ok(cache)
+    /// Writes this block's keys and values of `features` to `cache`; `keys` and `values` are room for them,
+    /// `[frames, d_model]`.
+    pub(super) fn project(
+        &self,
+        context: &Context,
+        features: &AudioFeatures,
+        (keys, values): (&mut [f32], &mut [f32]),
+        cache: &mut KvCache,
+    ) -> Result<()> {
+        let frames = features.frames();
+        self.key.forward(context, features.data(), frames, keys, Epilogue::None);
+        self.value.forward(context, features.data(), frames, values, Epilogue::None);
+        cache.fill(context, keys, values).map_err(|error| Error::Shape(error.to_string()))
     }
 
     fn forward(&self, context: &Context, audio: &KvCache, scratch: &mut Scratch, watched: &[usize]) {

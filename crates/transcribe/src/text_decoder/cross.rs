@@ -1,17 +1,40 @@
-//! Cross-attention keys and values of one audio window, computed once.
+//! Cross-attention keys and values of one audio window, computed once, in memory that later windows take over.
 
-use cpu_backend::KvCache;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cpu_backend::{KvCache, KvStorage};
 use whisper_encoder::{AudioFeatures, Config, Error, Result};
 
 /// Keys and values of every block over the frames of one window.
 pub struct CrossCache {
     pub(super) frames: usize,
     pub(super) blocks: Vec<KvCache>,
+    /// Where the memory goes when this window is done.
+    spare: Arc<Spare>,
 }
 
-impl CrossCache {
-    /// An empty cache for `features`, to be filled block by block.
-    pub(super) fn new(features: &AudioFeatures, config: &Config) -> Result<Self> {
+/// Memory of windows that are done: at most one window's, the rest is freed.
+type Spare = Mutex<Option<Vec<KvCache>>>;
+
+/// Gives windows their memory.
+pub(super) struct CrossMemory {
+    heads: usize,
+    storage: KvStorage,
+    spare: Arc<Spare>,
+}
+
+impl CrossMemory {
+    pub(super) fn new(config: &Config, storage: KvStorage) -> Self {
+        Self { heads: config.n_text_head, storage, spare: Arc::default() }
+    }
+
+    /// How keys and values are kept, of the audio and of the tokens.
+    pub(super) fn storage(&self) -> KvStorage {
+        self.storage
+    }
+
+    /// Memory for `features`, to be filled block by block.
+    pub(super) fn take(&self, features: &AudioFeatures, config: &Config) -> Result<CrossCache> {
         if features.d_model() != config.d_model {
             return Err(Error::Shape(format!(
                 "the decoder takes features {} wide, not {}",
@@ -19,6 +42,27 @@ impl CrossCache {
                 features.d_model()
             )));
         }
-        Ok(Self { frames: features.frames(), blocks: Vec::with_capacity(config.n_text_layer) })
+        let frames = features.frames();
+        let spare = lock(&self.spare).take().filter(|blocks| blocks.iter().all(|b| b.capacity() == frames));
+        let new = || KvCache::new(self.heads, config.d_model / self.heads, frames, self.storage);
+        let blocks = spare.unwrap_or_else(|| (0..config.n_text_layer).map(|_| new()).collect());
+        Ok(CrossCache { frames, blocks, spare: Arc::clone(&self.spare) })
     }
+}
+
+impl CrossCache {
+    pub(super) fn blocks_mut(&mut self) -> impl Iterator<Item = &mut KvCache> {
+        self.blocks.iter_mut()
+    }
+}
+
+impl Drop for CrossCache {
+    fn drop(&mut self) {
+        lock(&self.spare).get_or_insert_with(|| std::mem::take(&mut self.blocks));
+    }
+}
+
+fn lock(spare: &Spare) -> std::sync::MutexGuard<'_, Option<Vec<KvCache>>> {
+    // Memory is all there is behind it.
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
 }

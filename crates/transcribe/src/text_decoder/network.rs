@@ -4,12 +4,15 @@ use cpu_backend::{Context, Epilogue, Linear};
 use whisper_encoder::{AudioFeatures, CancelToken, Checkpoint, Config, Precision, Result};
 
 use super::block::Block;
-use super::weights::{LayerNorm, prepare};
+use super::cross::CrossMemory;
+use super::weights::{LayerNorm, kv_storage, prepare_stored};
 use super::{CrossCache, SelfCache};
 
 /// A Whisper text decoder; immutable, to be shared.
 pub struct TextDecoder {
     pub(super) context: Context,
+    /// For the many rows of the audio's keys and values: rounds activations where the encoder does.
+    projecting: Context,
     config: Config,
     /// `[n_vocab, d_model]`, for the embedding and, tied, for the logits.
     embedding: Linear,
@@ -17,6 +20,7 @@ pub struct TextDecoder {
     positions: Vec<f32>,
     blocks: Vec<Block>,
     norm: LayerNorm,
+    cross: CrossMemory,
 }
 
 /// Buffers of a forward pass, kept between steps.
@@ -47,17 +51,26 @@ impl TextDecoder {
     /// [`whisper_encoder::Error::Checkpoint`] for missing or misshapen tensors.
     pub fn load(checkpoint: &Checkpoint, context: Context, precision: Precision) -> Result<Self> {
         let config = checkpoint.config().clone();
+        let projecting = precision.of_encoder(context.clone()).0;
         let context = precision.within(context);
         let d = config.d_model;
-        let embedding = checkpoint.matrix("decoder.embed_tokens.weight", config.n_vocab, d)?;
+        let vocabulary = (config.n_vocab, d);
         let positions = checkpoint.tensor("decoder.embed_positions.weight", &[config.n_text_ctx, d])?;
         let blocks = (0..config.n_text_layer).map(|index| Block::load(checkpoint, index, precision));
         Ok(Self {
-            embedding: prepare(checkpoint, "decoder.embed_tokens.weight", &embedding, None, precision)?,
+            embedding: prepare_stored(
+                checkpoint,
+                "decoder.embed_tokens.weight",
+                vocabulary,
+                None,
+                precision,
+            )?,
+            cross: CrossMemory::new(&config, kv_storage(precision)),
             positions,
             blocks: blocks.collect::<Result<_>>()?,
             norm: LayerNorm::load(checkpoint, "decoder.layer_norm")?,
             context,
+            projecting,
             config,
         })
     }
@@ -68,11 +81,21 @@ impl TextDecoder {
         &self.config
     }
 
+    /// Bytes that one step reads whatever its rows: all packed weights, and the keys and values of `cross`. The tokens'
+    /// own keys and values come on top.
+    #[must_use]
+    pub fn step_bytes(&self, cross: &CrossCache) -> usize {
+        let weights: usize = self.blocks.iter().map(Block::step_bytes).sum();
+        let audio: usize = cross.blocks.iter().map(|cache| cache.len() * cache.bytes_per_position()).sum();
+        self.embedding.bytes() + weights + audio
+    }
+
     /// An empty self-attention cache with one row.
     #[must_use]
     pub fn new_cache(&self) -> SelfCache {
         let head_dim = self.config.d_model / self.config.n_text_head;
-        SelfCache::new(self.blocks.len(), self.config.n_text_head, head_dim, self.config.n_text_ctx)
+        let storage = self.cross.storage();
+        SelfCache::new(self.blocks.len(), self.config.n_text_head, head_dim, self.config.n_text_ctx, storage)
     }
 
     /// Projects the audio features of one window to every block's cross-attention keys and values.
@@ -80,10 +103,12 @@ impl TextDecoder {
     /// # Errors
     /// [`whisper_encoder::Error::Cancelled`], or `Shape` if the features have another width.
     pub fn cross_cache(&self, features: &AudioFeatures, cancel: &CancelToken) -> Result<CrossCache> {
-        let mut cross = CrossCache::new(features, &self.config)?;
-        for block in &self.blocks {
+        let mut cross = self.cross.take(features, &self.config)?;
+        let room = features.frames() * features.d_model();
+        let (mut keys, mut values) = (vec![0.0; room], vec![0.0; room]);
+        for (block, cache) in self.blocks.iter().zip(cross.blocks_mut()) {
             cancel.check()?;
-            cross.blocks.push(block.cross_attend.project(&self.context, features)?);
+            block.cross_attend.project(&self.projecting, features, (&mut keys, &mut values), cache)?;
         }
         Ok(cross)
     }

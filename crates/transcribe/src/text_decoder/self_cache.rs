@@ -15,8 +15,14 @@ pub struct SelfCache {
 
 impl SelfCache {
     /// An empty cache with one row.
-    pub(super) fn new(blocks: usize, heads: usize, head_dim: usize, capacity: usize) -> Self {
-        let block = || KvCache::new(heads, head_dim, capacity, KvStorage::F32);
+    pub(super) fn new(
+        blocks: usize,
+        heads: usize,
+        head_dim: usize,
+        capacity: usize,
+        storage: KvStorage,
+    ) -> Self {
+        let block = || KvCache::new(heads, head_dim, capacity, storage);
         Self { len: 0, capacity, rows: vec![(0..blocks).map(|_| block()).collect()], spare: Vec::new() }
     }
 
@@ -106,7 +112,7 @@ mod tests {
 
     /// Rows whose single value is their mark.
     fn cache_with(marks: &[f32]) -> SelfCache {
-        let mut cache = SelfCache::new(1, 1, 1, 3);
+        let mut cache = SelfCache::new(1, 1, 1, 3, KvStorage::F32);
         assert!(cache.rearrange(&vec![0; marks.len()]));
         for (row, &mark) in marks.iter().enumerate() {
             cache.of_mut(row, 0).extend(&[1.0], &[mark]).unwrap();

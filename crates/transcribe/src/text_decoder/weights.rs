@@ -1,29 +1,50 @@
 //! Checkpoint tensors as the CPU backend wants them.
 
-use cpu_backend::{Context, Linear, Storage};
+use cpu_backend::{Context, KvStorage, Linear, Storage, Weights};
 use whisper_encoder::accelerator::LAYER_NORM_EPS;
 use whisper_encoder::checkpoint::{Checkpoint, Values, Weight};
 use whisper_encoder::{Precision, Result};
 
-/// How to keep `weight`: int8 weights stay int8 at every precision, since their products with f32 are exact.
-pub(super) fn storage(weight: &Weight, precision: Precision) -> Storage {
-    match (weight.values(), precision) {
-        (Values::Int8 { .. }, _) | (_, Precision::Int8) => Storage::Int8,
+/// How to keep `weights`: whole numbers stay so at every precision, since their products with f32 are exact.
+fn storage(weights: &Weights, precision: Precision) -> Storage {
+    match (weights, precision) {
+        (Weights::Int8 { .. }, _) | (_, Precision::Int8) => Storage::Int8,
         (_, Precision::Bf16) => Storage::Bf16,
         _ => Storage::F32,
     }
 }
 
-/// Prepares a linear layer; `name` is its tensor, for errors.
+/// How keys and values are kept, of the audio and of the tokens: a decoding step reads them all.
+pub(super) fn kv_storage(precision: Precision) -> KvStorage {
+    match precision {
+        Precision::F32 => KvStorage::F32,
+        _ => KvStorage::Bf16,
+    }
+}
+
+/// Prepares a linear layer `[outputs, inputs]`; `name` is its tensor, for errors.
 pub(super) fn prepare(
     checkpoint: &Checkpoint,
     name: &str,
-    weight: &Weight,
+    weights: Weights,
+    (outputs, inputs): (usize, usize),
     bias: Option<&[f32]>,
     precision: Precision,
 ) -> Result<Linear> {
-    Linear::new(weight.as_cpu(), bias, weight.rows(), weight.cols(), storage(weight, precision))
+    Linear::new(weights, bias, outputs, inputs, storage(&weights, precision))
         .map_err(|error| checkpoint.unfit(name, &error.to_string()))
+}
+
+/// As [`prepare`], straight from the tensor `name` `[outputs, inputs]`.
+pub(super) fn prepare_stored(
+    checkpoint: &Checkpoint,
+    name: &str,
+    shape: (usize, usize),
+    bias: Option<&[f32]>,
+    precision: Precision,
+) -> Result<Linear> {
+    checkpoint
+        .lend(name, shape.0, shape.1, |weights| prepare(checkpoint, name, weights, shape, bias, precision))?
 }
 
 /// Rows of several matrices of one width, one under the other; of mixed number types as f32.

@@ -89,14 +89,31 @@ impl Checkpoint {
         let values = match view.dtype {
             Dtype::I8 => {
                 let scale = self.vector(&format!("{name}_scale"), rows)?;
-                Values::Int8 {
-                    data: view.bytes.iter().map(|&byte| i8::from_le_bytes([byte])).collect(),
-                    scale,
-                }
+                Values::Int8 { data: bytemuck::cast_slice(view.bytes).to_vec(), scale }
             }
             _ => view.floats().map_err(|reason| self.unfit(name, &reason))?,
         };
         Weight::new(rows, cols, values)
+    }
+
+    /// Lends a matrix `[rows, cols]` to `take`: whole numbers where they lie in the file, other types as [`Self::matrix`]
+    /// gives them.
+    ///
+    /// # Errors
+    /// As [`Self::matrix`].
+    pub fn lend<R>(
+        &self,
+        name: &str,
+        rows: usize,
+        cols: usize,
+        take: impl FnOnce(cpu_backend::Weights<'_>) -> R,
+    ) -> Result<R> {
+        let view = self.view(name, &[rows, cols])?;
+        if view.dtype != Dtype::I8 || view.bytes.len() != rows * cols {
+            return Ok(take(self.matrix(name, rows, cols)?.as_cpu()));
+        }
+        let scale = self.vector(&format!("{name}_scale"), rows)?;
+        Ok(take(cpu_backend::Weights::Int8 { data: bytemuck::cast_slice(view.bytes), scale: &scale }))
     }
 
     /// All values of a tensor whose elements number `len`, as f32: vectors, convolutions, embeddings.

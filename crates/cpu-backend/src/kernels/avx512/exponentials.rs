@@ -60,7 +60,8 @@ const HEADROOM: f32 = 60.0;
 
 /// Weights of 12 queries for a panel of 32 keys, without their scores ever leaving the registers: writes
 /// 2^(a·b − shift) as bf16 to 12 rows of `out`, zeros beyond the first `keys`, and adds them up lane by lane in `totals`.
-/// Returns whether a score was out of reach of its shift (or no number): then the weights are of no use.
+/// Returns whether a score was out of reach of its shift: then the weights are of no use. A score that is no number makes
+/// its row's total none.
 ///
 /// # Safety
 /// The instructions named; 12 rows of `pairs` pairs in `a`, `lda` bytes apart, `pairs` groups of 128 bytes in `b`, 12 rows
@@ -102,13 +103,10 @@ pub(crate) unsafe fn weigh(
                 acc[i][1] = _mm512_dpbf16_ps(acc[i][1], left, right[1]);
             }
         }
-        let mut out_of_reach = 0;
+        let mut top = _mm512_setzero_ps();
         for i in 0..TILE_ROWS {
-            // "Not less or equal" is also true of what is no number; max would pass that over.
-            for v in 0..2 {
-                let over = _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(acc[i][v], _mm512_set1_ps(HEADROOM));
-                out_of_reach |= over & (shown >> (16 * v)) as u16;
-            }
+            // Columns beyond the keys count too; at worst they raise a false alarm.
+            top = _mm512_max_ps(top, _mm512_max_ps(acc[i][0], acc[i][1]));
             let low = _mm512_maskz_mov_ps(shown as u16, exp2(acc[i][0]));
             let high = _mm512_maskz_mov_ps((shown >> 16) as u16, exp2(acc[i][1]));
             let total = totals[i].as_mut_ptr();
@@ -116,6 +114,6 @@ pub(crate) unsafe fn weigh(
             let both = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
             _mm512_storeu_si512(out.add(i * ldo).cast(), both);
         }
-        out_of_reach != 0
+        _mm512_cmp_ps_mask::<_CMP_GT_OQ>(top, _mm512_set1_ps(HEADROOM)) != 0
     }
 }

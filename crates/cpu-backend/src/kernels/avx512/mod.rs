@@ -6,6 +6,7 @@ mod pairs;
 mod quads;
 
 pub(crate) use exponentials::{exp2_bf16, weigh};
+pub(crate) use lanes::Avx512;
 pub(crate) use pairs::{narrow, tile_bf16};
 pub(crate) use quads::{quantise, tile_u8};
 

@@ -1,7 +1,7 @@
 //! Products: a 12×32 tile of a large product, and a few rows times a stream of weights.
 
 use super::simd::Simd;
-use crate::kernels::{PANEL, TILE_ROWS};
+use crate::kernels::PANEL;
 use half::{bf16, f16};
 
 /// How far ahead of what it multiplies [`stream`] asks for weights, in bytes. The processor's own prefetch stops at the
@@ -222,12 +222,13 @@ pub(crate) unsafe fn few_rows<S: Simd, L: Layout>(
     }
 }
 
-/// `c[12][32] =, with `ADD` +=, a[12][k] · b[k][32]`, in register blocks of `MR` rows by `NV` vectors.
+/// `c[ROWS][32] =, with `ADD` +=, a[ROWS][k] · b[k][32]`, in register blocks of `MR` rows by `NV` vectors.
 ///
 /// # Safety
-/// As [`Simd`]; `a` holds 12 rows of k numbers, `lda` bytes apart, `b` k rows of 32, `c` 12 rows of 32 at stride `ldc`.
+/// As [`Simd`]; `a` holds `ROWS` rows of k numbers, `lda` bytes apart, `b` k rows of 32, `c` `ROWS` rows of 32 at stride
+/// `ldc`; `MR` divides `ROWS`.
 #[inline(always)]
-pub(crate) unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const ADD: bool>(
+pub(crate) unsafe fn tile<S: Simd, const ROWS: usize, const MR: usize, const NV: usize, const ADD: bool>(
     a: *const u8,
     lda: usize,
     b: *const f32,
@@ -238,8 +239,8 @@ pub(crate) unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const ADD: 
     let mut column = 0;
     while column < PANEL {
         let mut row = 0;
-        while row < TILE_ROWS {
-            // SAFETY: row + MR ≤ 12 and column + NV · LANES ≤ 32, as MR divides 12 and NV · LANES divides 32.
+        while row < ROWS {
+            // SAFETY: row + MR ≤ ROWS and column + NV · LANES ≤ 32, as MR divides ROWS and NV · LANES divides 32.
             unsafe {
                 let a = a.add(row * lda);
                 let b = b.add(column);

@@ -93,10 +93,46 @@ impl Folder {
         Ok(Self { arch, path, index })
     }
 
+    /// Whether `root` has something built for this generation, whole or not.
+    #[must_use]
+    pub fn holds(root: &Path, arch: Arch) -> bool {
+        root.join(arch_name(arch)).join(INDEX).exists()
+    }
+
     /// Names of the images and their entries.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
         let images = self.index.images.iter();
         images.flat_map(|image| image.entries.iter().map(|entry| (image.name.as_str(), entry.name.as_str())))
+    }
+
+    /// Reads the image called `name` without its entries.
+    ///
+    /// # Errors
+    /// As [`Self::image`].
+    pub fn overlay(&self, name: &str) -> Result<KernelImage> {
+        let configuration = self.read(&self.built(name)?.configuration)?;
+        Ok(KernelImage { arch: self.arch, configuration, entries: Vec::new() })
+    }
+
+    /// Reads the instructions of the entry of image `name` that was built for the program of this key
+    /// ([`Program::key`](crate::kernel::Program::key)), which is the last part of its name.
+    ///
+    /// # Errors
+    /// [`Error::Image`] if none was built, or its file is missing or damaged.
+    pub fn instructions(&self, name: &str, key: &str) -> Result<Vec<u32>> {
+        let of_key = |entry: &&BuiltEntry| entry.name.rsplit_once('.').is_some_and(|(_, last)| last == key);
+        match self.built(name)?.entries.iter().find(of_key) {
+            Some(entry) => self.words(&entry.instructions),
+            None => Err(Error::Image {
+                why: format!("image {name} in {} has no launch of key {key}; {BUILD}", self.path.display()),
+            }),
+        }
+    }
+
+    fn built(&self, name: &str) -> Result<&BuiltImage> {
+        self.index.images.iter().find(|image| image.name == name).ok_or_else(|| Error::Image {
+            why: format!("no image {name} in {}; {BUILD}", self.path.display()),
+        })
     }
 
     /// Reads the image called `name` with all its entries.
@@ -104,9 +140,7 @@ impl Folder {
     /// # Errors
     /// [`Error::Image`] if it is not in the index, or a file is missing or damaged.
     pub fn image(&self, name: &str) -> Result<KernelImage> {
-        let Some(image) = self.index.images.iter().find(|image| image.name == name) else {
-            return Err(Error::Image { why: format!("no image {name} in {}; {BUILD}", self.path.display()) });
-        };
+        let image = self.built(name)?;
         let entries = image.entries.iter().map(|entry| {
             Ok(KernelEntry {
                 name: entry.name.clone(),
@@ -203,6 +237,21 @@ arguments = [{ role = "weight", bytes = 64 }, { role = "output", bytes = 128 }]
                 ArgumentSpec { role: BufferRole::Output, len_bytes: 128 }
             ]
         );
+    }
+
+    #[test]
+    fn a_launch_is_found_by_its_key_and_read_alone() {
+        let root = built(&GOOD.replace("name = \"g\"", "name = \"gemm_1x2.0_3.abc\""));
+        let folder = Folder::open(root.path(), Arch::Aie2).unwrap();
+        let overlay = folder.overlay("encoder").unwrap();
+        assert_eq!((overlay.configuration, overlay.entries.len()), (b"xclbin2\0".to_vec(), 0));
+        assert_eq!(folder.instructions("encoder", "abc").unwrap(), [1, 2]);
+        for (image, key, reason) in
+            [("encoder", "0_3.abc", "no launch of key"), ("seed", "abc", "no image seed")]
+        {
+            let error = folder.instructions(image, key).unwrap_err().to_string();
+            assert!(error.contains(reason), "`{error}` lacks `{reason}`");
+        }
     }
 
     #[test]

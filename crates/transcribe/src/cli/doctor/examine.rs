@@ -21,7 +21,7 @@ pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
         npu::locked_memory(facts),
         npu::firmware(facts),
         xrt(facts),
-        shim(),
+        shim(facts),
         images(facts),
         model(facts),
         compiler(facts),
@@ -42,6 +42,9 @@ fn xrt(facts: &Facts) -> Finding {
     }
     let part = |part: Part| facts.libraries.iter().find(|library| library.part == part);
     let Some(runtime) = part(Part::Runtime) else {
+        if facts.shim.is_ok() {
+            return Finding::ok(Check::Xrt, "the shim below has opened it");
+        }
         return Finding::problem(
             Check::Xrt,
             "libxrt_coreutil.so is neither where the loader looks nor in /opt/xilinx/xrt",
@@ -80,8 +83,13 @@ fn two_numbers(version: &str) -> Option<(u32, u32)> {
     Some((numbers.next()??, numbers.next()??))
 }
 
-fn shim() -> Finding {
-    Finding::unchecked(Check::Shim, "libxrt_shim is not in this build yet")
+fn shim(facts: &Facts) -> Finding {
+    match &facts.shim {
+        // Nobody needs it then, and it opens AMD's runtime, which is not there either.
+        _ if npu::chosen(facts).is_none() => Finding::unchecked(Check::Shim, npu::NO_NPU),
+        Ok(path) => Finding::ok(Check::Shim, path.display().to_string()),
+        Err((why, fix)) => Finding::problem(Check::Shim, why, fix),
+    }
 }
 
 fn images(facts: &Facts) -> Finding {

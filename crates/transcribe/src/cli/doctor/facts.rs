@@ -23,6 +23,8 @@ pub(super) struct Facts {
     pub(super) memlock: Option<Limit>,
     /// Libraries of AMD's runtime, those first that the loader finds.
     pub(super) libraries: Vec<Library>,
+    /// This program's library above AMD's runtime: its file, or what is wrong with it and what to do.
+    pub(super) shim: Result<PathBuf, (String, String)>,
     /// Folders where built kernels may be: `images` with a folder for each generation.
     pub(super) images: Vec<Images>,
     /// The bundled model's folder, or what is wrong with it and what to do.

@@ -10,6 +10,8 @@ mod tests;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use npu_backend::ops::IMAGES_VARIABLE;
+use npu_backend::xrt;
 use whisper_encoder::Checkpoint;
 
 use super::facts::{Driver, Facts, Images, Limit, Npu, User};
@@ -37,7 +39,7 @@ pub(super) struct System {
 impl System {
     /// This machine, as this process sees it.
     pub(super) fn of_process(surroundings: Surroundings) -> Self {
-        let names = ["PATH", "CXX", "LD_LIBRARY_PATH", "XILINX_XRT"];
+        let names = ["PATH", "CXX", "LD_LIBRARY_PATH", "XILINX_XRT", IMAGES_VARIABLE];
         let variables =
             names.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?))).collect();
         Self { root: "/".into(), linux: cfg!(target_os = "linux"), surroundings, variables }
@@ -56,6 +58,7 @@ impl System {
             user: self.user(&status),
             memlock: self.text("/proc/self/limits").as_deref().and_then(memlock),
             libraries: libraries::find(self),
+            shim: xrt::shim().map_err(|error| (error.to_string(), error.advice().to_owned())),
             images: self.images(),
             model: self.model(),
             cxx: self.variable("CXX").map(String::from),
@@ -95,9 +98,21 @@ impl System {
 
     fn npus(&self) -> Vec<Npu> {
         let bus = Path::new("/sys/bus/pci/devices");
-        names(&self.at(bus))
-            .into_iter()
-            .filter_map(|address| self.npu(&bus.join(&address), address))
+        let taken = Path::new("/sys/bus/pci/drivers").join(DRIVER);
+        let on_bus = names(&self.at(bus));
+        // A container may show what the driver has taken, and not the bus.
+        let rest =
+            names(&self.at(&taken)).into_iter().filter(|name| name.contains(':') && !on_bus.contains(name));
+        let rest: Vec<Npu> = rest
+            .filter_map(|address| {
+                let npu = self.npu(&taken.join(&address), address)?;
+                Some(Npu { driver: Some(DRIVER.into()), ..npu })
+            })
+            .collect();
+        on_bus
+            .iter()
+            .filter_map(|address| self.npu(&bus.join(address), address.clone()))
+            .chain(rest)
             .collect()
     }
 
@@ -158,14 +173,20 @@ impl System {
         let above = |folder: &Option<PathBuf>| -> Vec<PathBuf> {
             folder.iter().flat_map(|folder| folder.ancestors().map(Path::to_path_buf)).collect()
         };
-        let mut roots: Vec<PathBuf> = Vec::new();
-        for folder in
-            above(&self.surroundings.exe_dir).into_iter().chain(above(&self.surroundings.current_dir))
+        // Named, they are looked for nowhere else.
+        let named = self.variable(IMAGES_VARIABLE).map(PathBuf::from);
+        let anywhere = named.is_none();
+        let mut roots: Vec<PathBuf> = named.into_iter().collect();
+        for folder in above(&self.surroundings.exe_dir)
+            .into_iter()
+            .chain(above(&self.surroundings.current_dir))
+            .filter(|_| anywhere)
         {
             roots.extend([folder.join("images"), folder.join("kernels/images")]);
         }
         // Beside the models.
-        roots.extend(self.surroundings.data_dir.as_ref().map(|models| models.with_file_name("images")));
+        let data = self.surroundings.data_dir.as_ref().filter(|_| anywhere);
+        roots.extend(data.map(|models| models.with_file_name("images")));
         let mut seen = std::collections::HashSet::new();
         roots.retain(|root| root.is_dir() && seen.insert(root.clone()));
         let indexed = |root: &Path| -> Vec<String> {

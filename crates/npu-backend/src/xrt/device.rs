@@ -1,0 +1,455 @@
+//! [`Device`] on hardware.
+//!
+//! What a failed submission leaves behind in the driver's queue still runs: of a batch that is cut into several submissions,
+//! launches after the failed one's submission may have run when the wait tells the failure. Their results are as unspecified as
+//! the contract says.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::context::Context;
+use super::diagnose;
+use super::failure::{Cause, Failure};
+use super::handles::{Accelerator, Bo, Direction, Kind, Waited};
+use super::library::Shim;
+use super::memory::{Memory, Use};
+use super::plan::{Failed, Flight, Idle, Plan};
+use crate::device::{Counters, ids};
+use crate::{
+    Arch, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo, Error,
+    KernelEntry, KernelId, KernelImage, Launch, Progress, Result, Ticket,
+};
+
+/// How long a device that is dropped waits for what is in flight. The driver gives a hung launch up after two seconds.
+const LAST_WAIT: Duration = Duration::from_secs(10);
+
+/// A device reached through XRT.
+pub struct XrtDevice {
+    // In the order in which they are to go.
+    flights: Vec<Flight>,
+    idle: Idle,
+    contexts: BTreeMap<ContextId, Context>,
+    memory: Memory,
+    device: Accelerator,
+    shim: Shim,
+    info: DeviceInfo,
+    counters: Counters,
+    /// Context of the last accepted batch.
+    last_context: Option<ContextId>,
+    lost: Option<String>,
+}
+
+impl XrtDevice {
+    /// Opens the first NPU of this machine.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], with the cause: no shim, no XRT, too old a one, no driver, no node, no permission, too little
+    /// memory to lock, or a processor that this program does not know.
+    pub fn open() -> Result<Self> {
+        let shim = Shim::open().map_err(|error| diagnose::unavailable(error.to_string(), error.advice()))?;
+        Self::open_through(shim)
+    }
+
+    pub(super) fn open_through(shim: Shim) -> Result<Self> {
+        let refused = |failure| diagnose::explain(&failure, &diagnose::Machine::look());
+        let device = Accelerator::open(shim, 0).map_err(refused)?;
+        let name = device.name().map_err(refused)?;
+        let info = info(&name).ok_or_else(|| {
+            diagnose::unavailable(
+                format!("XRT calls it \"{name}\", which is no NPU that this program has kernels for"),
+                "compute on the CPU instead (`--device cpu`), and tell the project that name",
+            )
+        })?;
+        Ok(Self {
+            flights: Vec::new(),
+            idle: Idle::default(),
+            contexts: BTreeMap::new(),
+            memory: Memory::default(),
+            device,
+            shim,
+            info,
+            counters: Counters::default(),
+            last_context: None,
+            lost: None,
+        })
+    }
+
+    fn alive(&self) -> Result<()> {
+        match &self.lost {
+            Some(why) => Err(Error::DeviceLost { why: why.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers a loss that an answer tells.
+    fn noting<T>(&mut self, answer: Result<T>) -> Result<T> {
+        if let Err(Error::DeviceLost { why }) = &answer {
+            self.lost = Some(why.clone());
+        }
+        answer
+    }
+
+    fn load_image(&mut self, image: &KernelImage) -> Result<ContextId> {
+        let mut context = Context::open(self.shim, &self.device, image, self.contexts.len())?;
+        let group = match self.memory.group() {
+            Some(group) => group,
+            None => {
+                let group = context.data_group()?;
+                self.memory.settle(&self.device, group)?;
+                group
+            }
+        };
+        for entry in &image.entries {
+            context.add(&self.device, entry, group)?;
+        }
+        let id = ContextId(ids::fresh());
+        self.contexts.insert(id, context);
+        self.counters.loads += 1;
+        Ok(id)
+    }
+
+    /// Checks a batch; answers what it does with each buffer.
+    fn check(&self, batch: &Batch) -> Result<Vec<(BufferId, bool)>> {
+        let mut uses: Vec<(BufferId, bool)> = Vec::new();
+        for (index, launch) in batch.launches().iter().enumerate() {
+            for (buffer, writes) in self.check_launch(index, launch)? {
+                match uses.iter_mut().find(|(known, _)| *known == buffer) {
+                    Some((_, written)) => *written |= writes,
+                    None => uses.push((buffer, writes)),
+                }
+            }
+        }
+        Ok(uses)
+    }
+
+    fn check_launch(&self, index: usize, launch: &Launch) -> Result<Vec<(BufferId, bool)>> {
+        let kernel = launch.kernel;
+        let context = self.contexts.get(&kernel.context()).ok_or(Error::UnknownKernel(kernel))?;
+        let stream = context.stream(kernel.entry()).ok_or(Error::UnknownKernel(kernel))?;
+        let (want, got) = (stream.arguments().len(), launch.buffers.len());
+        if want != got {
+            return Err(Error::ArgumentCount { index, kernel, want, got });
+        }
+        let mut uses = Vec::with_capacity(got);
+        for (argument, (spec, &buffer)) in stream.arguments().iter().zip(&launch.buffers).enumerate() {
+            let object = self.memory.object(buffer)?;
+            if !object.role.fits(spec.role) || object.len_bytes < spec.len_bytes {
+                return Err(Error::ArgumentBuffer {
+                    index,
+                    argument,
+                    want_role: spec.role,
+                    want_len: spec.len_bytes,
+                    got_role: object.role,
+                    got_len: object.len_bytes,
+                });
+            }
+            let writes = spec.role.device_writes();
+            let again = uses.iter().position(|&(known, written)| known == buffer && (written || writes));
+            if let Some(first) = again {
+                return Err(Error::ArgumentAlias { index, buffer, first, second: argument });
+            }
+            uses.push((buffer, writes));
+        }
+        Ok(uses)
+    }
+
+    /// Refuses what would race with an unfinished batch of another context.
+    fn check_races(&self, context: ContextId, uses: &[(BufferId, bool)]) -> Result<()> {
+        for &(buffer, writes) in uses {
+            let races = |other: &&Use| other.context != context && (other.writes || writes);
+            if let Some(other) = self.memory.object(buffer)?.uses.iter().find(races) {
+                return Err(Error::Busy {
+                    what: format!("{buffer:?}, which another context uses and one of both writes,"),
+                    ticket: other.ticket,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The commands of a batch: known ones, or new ones.
+    fn plan(&mut self, batch: &Batch) -> Result<Plan> {
+        self.mend(batch.context())?;
+        if let Some(plan) = self.idle.take(batch) {
+            return Ok(plan);
+        }
+        let uses = self.check(batch)?;
+        let context = self.contexts.get(&batch.context()).ok_or(Error::UnknownContext(batch.context()))?;
+        Plan::make(batch, uses, context, &self.memory, self.info.launches_per_chain)
+    }
+
+    /// Makes a context anew that the driver has given up, once nothing of it is in flight.
+    fn mend(&mut self, id: ContextId) -> Result<()> {
+        let held = self.contexts.len();
+        let Some(context) = self.contexts.get_mut(&id).filter(|context| context.suspect) else {
+            return Ok(());
+        };
+        if self.flights.iter().any(|flight| flight.plan.context == id) {
+            return Ok(());
+        }
+        self.idle.forget_context(id);
+        context.renew(&self.device, held)
+    }
+
+    /// Starts what it can of a flight; what is refused is told at the wait.
+    fn start(&mut self, mut flight: Flight) {
+        for submission in &mut flight.plan.submissions {
+            match submission.start() {
+                Ok(()) => flight.submitted += 1,
+                Err(failure) => {
+                    flight.refused = Some(failure);
+                    break;
+                }
+            }
+        }
+        self.flights.push(flight);
+    }
+
+    /// Waits for the submissions of a flight until `deadline`.
+    fn finish(&mut self, at: usize, deadline: Option<Instant>) -> Result<Progress> {
+        let flight = &mut self.flights[at];
+        while flight.ended < flight.submitted {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let submission = &mut flight.plan.submissions[flight.ended];
+            let first = submission.first;
+            match submission.wait(left) {
+                Ok(Waited::Done) => {}
+                Ok(Waited::Expired) => return Ok(Progress::Running),
+                Err(failure) if failure.is_loss() => return Err(failure.lost()),
+                Err(failure) => {
+                    // What is in flight when a device goes away ends as ABORT; only the next call says why.
+                    if let Some(lost) = gone(&self.device, &self.memory) {
+                        return Err(lost);
+                    }
+                    let (state, index) = match failure.cause {
+                        Cause::Command { state, index } => (state, first + index),
+                        _ => (CommandState::Error, first),
+                    };
+                    flight.failed.get_or_insert(Failed { index, state, why: failure.why });
+                }
+            }
+            flight.ended += 1;
+        }
+        if let Some(failure) = flight.refused.take() {
+            if failure.is_loss() {
+                return Err(failure.lost());
+            }
+            let index =
+                flight.plan.submissions.get(flight.submitted).map_or(0, |submission| submission.first);
+            let why = format!("the driver did not take it: {}", failure.why);
+            flight.failed.get_or_insert(Failed { index, state: CommandState::Abort, why });
+            if let Some(context) = self.contexts.get_mut(&flight.plan.context) {
+                context.suspect = true;
+            }
+        }
+        Ok(Progress::Done)
+    }
+
+    /// Ends a ticket.
+    fn retire(&mut self, at: usize) -> Result<Progress> {
+        let flight = self.flights.swap_remove(at);
+        let (ticket, plan) = (flight.ticket, flight.plan);
+        for &(buffer, _) in &plan.uses {
+            self.memory.release(buffer, ticket);
+        }
+        let answer = match flight.failed {
+            None => Ok(Progress::Done),
+            Some(Failed { index, state, why }) => {
+                self.counters.failed_batches += 1;
+                let kernel = plan.launches[index.min(plan.launches.len() - 1)].kernel;
+                Err(Error::Launch { ticket, index, kernel, state, why })
+            }
+        };
+        let buffers_live = plan.uses.iter().all(|(buffer, _)| self.memory.object(*buffer).is_ok());
+        if answer.is_ok() && buffers_live {
+            self.idle.keep(plan);
+        }
+        answer
+    }
+
+    fn sync(&mut self, direction: Direction, id: BufferId, range: &Range<usize>) -> Result<bool> {
+        self.alive()?;
+        let Some(object) = self.memory.ranged(id, range)? else { return Ok(false) };
+        // The range was checked, so what XRT refuses is a device that cannot be reached any more.
+        let answer = object.sync(direction, range).map_err(|failure| failure.lost());
+        self.noting(answer).map(|()| true)
+    }
+}
+
+impl Device for XrtDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn load(&mut self, image: &KernelImage) -> Result<ContextId> {
+        self.alive()?;
+        if image.arch != self.info.arch {
+            return Err(Error::WrongArch { image: image.arch, device: self.info.arch });
+        }
+        let answer = self.load_image(image);
+        self.noting(answer)
+    }
+
+    fn add_kernel(&mut self, context: ContextId, entry: &KernelEntry) -> Result<KernelId> {
+        self.alive()?;
+        let there = self.contexts.get_mut(&context).ok_or(Error::UnknownContext(context))?;
+        let data = self.memory.group().map_or_else(|| there.data_group(), Ok)?;
+        let answer = there.add(&self.device, entry, data).map(|number| context.kernel(number));
+        self.noting(answer)
+    }
+
+    fn unload(&mut self, context: ContextId) -> Result<()> {
+        self.alive()?;
+        if let Some(flight) = self.flights.iter().find(|flight| flight.plan.context == context) {
+            return Err(Error::Busy { what: format!("{context:?}"), ticket: flight.ticket });
+        }
+        if !self.contexts.contains_key(&context) {
+            return Err(Error::UnknownContext(context));
+        }
+        // Commands keep the hardware's context alive.
+        self.idle.forget_context(context);
+        self.contexts.remove(&context);
+        Ok(())
+    }
+
+    fn alloc(&mut self, len_bytes: usize, role: BufferRole) -> Result<Buffer> {
+        self.alive()?;
+        let answer = self.memory.alloc(&self.device, len_bytes, role);
+        self.noting(answer)
+    }
+
+    fn free(&mut self, buffer: Buffer) -> Result<()> {
+        self.alive()?;
+        self.memory.free(buffer.id())?;
+        self.idle.forget_buffer(buffer.id());
+        Ok(())
+    }
+
+    fn host(&self, buffer: BufferId) -> Result<&[u8]> {
+        self.alive()?;
+        Ok(self.memory.object(buffer)?.host())
+    }
+
+    fn host_mut(&mut self, buffer: BufferId) -> Result<&mut [u8]> {
+        self.alive()?;
+        Ok(self.memory.idle(buffer)?.host_mut())
+    }
+
+    fn push(&mut self, buffer: BufferId, range: Range<usize>) -> Result<()> {
+        if self.sync(Direction::ToDevice, buffer, &range)? {
+            self.counters.pushes += 1;
+            self.counters.pushed_bytes += range.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn pull(&mut self, buffer: BufferId, range: Range<usize>) -> Result<()> {
+        if self.sync(Direction::FromDevice, buffer, &range)? {
+            self.counters.pulls += 1;
+            self.counters.pulled_bytes += range.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, batch: &Batch) -> Result<Ticket> {
+        self.alive()?;
+        let context = batch.context();
+        let answer = self.plan(batch);
+        let plan = self.noting(answer)?;
+        if let Err(busy) = self.check_races(context, &plan.uses) {
+            self.idle.keep(plan);
+            return Err(busy);
+        }
+        let ticket = Ticket(ids::fresh());
+        for &(buffer, writes) in &plan.uses {
+            self.memory.object_mut(buffer)?.uses.push(Use { ticket, context, writes });
+        }
+        self.counters.batches += 1;
+        self.counters.submissions += plan.submissions.len() as u64;
+        self.counters.launches += plan.launches.len() as u64;
+        self.counters.context_switches += u64::from(self.last_context.replace(context) != Some(context));
+        self.start(Flight { ticket, plan, submitted: 0, ended: 0, refused: None, failed: None });
+        Ok(ticket)
+    }
+
+    fn wait(&mut self, ticket: Ticket, timeout: Option<Duration>) -> Result<Progress> {
+        self.alive()?;
+        let at = self.flights.iter().position(|flight| flight.ticket == ticket);
+        let at = at.ok_or(Error::UnknownTicket(ticket))?;
+        // A time that no clock reaches is none.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let answer = self.finish(at, deadline);
+        match self.noting(answer)? {
+            Progress::Running => Ok(Progress::Running),
+            Progress::Done => self.retire(at),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
+    }
+}
+
+impl Drop for XrtDevice {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + LAST_WAIT;
+        for at in 0..self.flights.len() {
+            if self.lost.is_some() {
+                break;
+            }
+            let answer = self.finish(at, Some(deadline));
+            // Whatever it says, nobody is left to be told; a loss ends the waiting.
+            let _ = self.noting(answer);
+        }
+        self.idle.clear();
+    }
+}
+
+/// Asks the driver for a page, to see whether there is a device.
+fn gone(device: &Accelerator, memory: &Memory) -> Option<Error> {
+    let asked = Bo::create(device, 1, Kind::Host, memory.group()?);
+    asked.err().filter(Failure::is_loss).map(|failure| failure.lost())
+}
+
+/// Geometry and limits, by the name that the driver gives (XDNA:src/driver/amdxdna/npu*_regs.c; MLIR-AIE:AIETargetModel.h).
+fn info(name: &str) -> Option<DeviceInfo> {
+    let lower = name.to_lowercase();
+    let any = |names: &[&str]| names.iter().any(|one| lower.contains(one));
+    let (arch, columns, contexts) = if any(&["npu1", "phoenix", "hawk"]) {
+        (Arch::Aie2, 4, 6)
+    } else if any(&["npu2", "npu4", "npu5", "npu6", "strix", "krackan"]) {
+        (Arch::Aie2p, 8, 16)
+    } else {
+        return None;
+    };
+    Some(DeviceInfo {
+        name: name.into(),
+        arch,
+        modelled: false,
+        columns,
+        cores_per_column: 4,
+        core_memory_bytes: 64 << 10,
+        memtile_bytes: 512 << 10,
+        contexts,
+        // What XRT puts into one chain (XRT:xrt_kernel.cpp:3745), and what a context queues (XDNA:aie2_pci.h:76).
+        launches_per_chain: 24,
+        queued_submissions: 4,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_are_known_by_the_drivers_names() {
+        let arch = |name: &str| info(name).map(|info| (info.arch, info.cores()));
+        assert_eq!(arch("RyzenAI-npu1"), Some((Arch::Aie2, 16)));
+        assert_eq!(arch("NPU Phoenix"), Some((Arch::Aie2, 16)));
+        assert_eq!(arch("NPU Strix Halo"), Some((Arch::Aie2p, 32)));
+        assert_eq!(arch("RyzenAI-npu6"), Some((Arch::Aie2p, 32)));
+        assert_eq!(arch("RyzenAI-npu3"), None);
+        assert_eq!(arch("xilinx_u250"), None);
+    }
+}
