@@ -26,6 +26,8 @@ from machine import machine
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 OURS = {"ours auto": "auto", "ours f32": "f32", "ours bf16": "bf16"}
+# Share of the processors' time that others may take before a measurement is made again.
+QUIET = 0.03
 # 25.5 s of the samples.
 CLIP = [ROOT / "samples" / f"SS-{number}.wav" for number in ("0870", "0880", "0890", "0870", "0880")]
 
@@ -36,7 +38,7 @@ def command(name: str, task: str, wav: Path, args) -> list:
         own = [args.bin / "peer_ours", "--model", args.model, "--precision", OURS[name]]
     else:
         own = [sys.executable, HERE / "worker.py", "--peer", name, "--models", args.models]
-    return [str(word) for word in [*shlex.split(args.wrap), *own, *shared]]
+    return watched([*own, *shared], args)
 
 
 def process_command(wav: Path, folder: str, args) -> list:
@@ -44,16 +46,29 @@ def process_command(wav: Path, folder: str, args) -> list:
     own = [args.bin / "transcribe", "--model", args.model, "--device", "cpu", "--threads", args.threads, "--language",
            "en", "--beam-size", "None", "--best-of", "1", "--output-format", "json", "--output-dir", folder,
            "--overwrite", "--quiet", wav]
-    return [str(word) for word in [*shlex.split(args.wrap), sys.executable, HERE / "process.py", *own]]
+    return watched(own, args)
+
+
+def watched(words: list, args) -> list:
+    return [str(word) for word in [*shlex.split(args.wrap), sys.executable, HERE / "process.py", *words]]
 
 
 def measure(words: list, args) -> dict:
-    time.sleep(args.pause)
-    done = subprocess.run(words, capture_output=True, text=True)
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        return {"error": last[0]}
-    return json.loads(done.stdout.splitlines()[-1])
+    """The report of a process; of several if others disturbed it, that of the least disturbed."""
+    best = None
+    for _ in range(1 + args.again):
+        time.sleep(args.pause)
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            # The last line says that the process ended; the one before, why.
+            return {"error": " / ".join(lines[-2:])}
+        report = json.loads(done.stdout.splitlines()[-1])
+        if best is None or report["process"]["elsewhere"] < best["process"]["elsewhere"]:
+            best = report
+        if best["process"]["elsewhere"] <= QUIET:
+            break
+    return best
 
 
 def rounds(wavs: dict, args):
@@ -111,6 +126,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=5, help="warm windows in a process")
+    parser.add_argument("--again", type=int, default=2, help="times that a disturbed measurement is made again, at most")
     parser.add_argument("--pause", type=float, default=0.3, help="seconds of rest before each process")
     parser.add_argument("--wrap", default="", help="command before every process, such as `taskset -c 0,1`")
     args = parser.parse_args()

@@ -12,10 +12,12 @@ def brief(report: dict) -> str:
     if "error" in report:
         return f"FAILED: {report['error']}"
     if "file_ms" in report:
-        return f"{report['file_ms'] / 1e3:.2f} s, {report['peak_rss_mib']:.0f} MiB"
+        return (f"{report['file_ms'] / 1e3:.2f} s, {report['process']['peak_rss_mib']:.0f} MiB, "
+                f"others {report['process']['elsewhere']:.0%}")
     runs = report["runs"]
     return (f"encoder {median(run['encode_ms'] for run in runs):.0f} ms, "
-            f"{median(rate(run) for run in runs):.0f} tok/s, window {median(run['total_ms'] for run in runs):.0f} ms")
+            f"{median(rate(run) for run in runs):.0f} tok/s, window {median(run['total_ms'] for run in runs):.0f} ms, "
+            f"others {report['process']['elsewhere']:.0%}")
 
 
 def rate(run: dict) -> float:
@@ -41,10 +43,12 @@ def summary(tasks: dict, text: str, repeat: int) -> dict:
         result["tokens"] = windows[-1]["runs"][-1]["tokens"]
         result["window_wer"] = wer(text, windows[-1]["runs"][-1]["text"])
     if files:
-        result["file_ms"] = spread([report.get("file_ms", report.get("wall_ms")) for report in files])
-        result["peak_rss_mib"] = max(report["peak_rss_mib"] for report in files)
+        result["file_ms"] = spread([report.get("file_ms", report["process"]["wall_ms"]) for report in files])
+        result["peak_rss_mib"] = max(report["process"]["peak_rss_mib"] for report in files)
         if "text" in files[-1]:
             result["file_wer"] = wer(" ".join([text] * repeat), files[-1]["text"])
+    if windows or files:
+        result["elsewhere"] = max(report["process"]["elsewhere"] for report in windows + files)
     errors = [report["error"] for reports in tasks.values() for report in reports if "error" in report]
     if errors:
         result["error"] = errors[0]
@@ -84,12 +88,13 @@ def page(result: dict) -> str:
         f"{box['cpu']} ({box['family/model/stepping']}, {box['cpus']} CPUs"
         f"{', virtual' if box['virtual'] else ''}), {result['threads']} threads. Whisper base, greedy, English, timestamps. "
         f"Medians of {result['rounds']} interleaved rounds, ± half the distance between the least and the most; in "
-        f"brackets, how many times as good `{OURS}` is.  ",
+        f"brackets, how many times as good `{OURS}` is. Others: the most of the processors' time that something else took "
+        f"during a contender's measurements.  ",
         f"Window: {clip['seconds']:.1f} s ({' '.join(clip['names'])}). File: {file['seconds']:.0f} s.  ",
         f"{', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.  ",
         f"Instructions: {' '.join(box['flags'])}.", "",
-        "| | encoder, ms | decoder, tokens/s | window, ms | file, s | load, ms | peak RSS, MiB | WER window | WER file |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | encoder, ms | decoder, tokens/s | window, ms | file, s | load, ms | peak RSS, MiB | WER window | WER file | others |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, entry in result["summary"].items():
         lines.append("| " + " | ".join([
@@ -97,7 +102,7 @@ def page(result: dict) -> str:
             _cell(entry, "window_ms", ours, 0), _cell(entry, "file_ms", ours, 1, 1e-3),
             f"{entry['load_ms']['median']:.0f}" if "load_ms" in entry else "–",
             f"{entry['peak_rss_mib']:.0f}" if "peak_rss_mib" in entry else "–",
-            _percent(entry, "window_wer"), _percent(entry, "file_wer")]) + " |")
+            _percent(entry, "window_wer"), _percent(entry, "file_wer"), _percent(entry, "elsewhere")]) + " |")
     failed = [f"- {name}: {entry['error']}" for name, entry in result["summary"].items() if "error" in entry]
     if failed:
         lines += ["", "Failed:", *failed]

@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
@@ -52,7 +51,6 @@ def main() -> None:
         begin = time.perf_counter()
         report["text"] = peer.file(samples)
         report["file_ms"] = (time.perf_counter() - begin) * 1e3
-    report["peak_rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     json.dump(report, out, ensure_ascii=False)
     out.write("\n")
     out.flush()

@@ -64,7 +64,6 @@ fn main() -> Result<()> {
         report["file_ms"] = ms(begin).into();
         report["text"] = whole.text.into();
     }
-    report["peak_rss_mib"] = peak_rss_mib()?.into();
     writeln!(std::io::stdout(), "{report}")?;
     Ok(())
 }
@@ -107,13 +106,6 @@ fn english() -> DecodingOptions {
 
 fn ms(since: Instant) -> f64 {
     1e3 * since.elapsed().as_secs_f64()
-}
-
-/// The most memory that this process ever had resident, MiB; none where the system does not say.
-fn peak_rss_mib() -> Result<Option<f64>> {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return Ok(None) };
-    let Some(line) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { return Ok(None) };
-    Ok(Some(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0))
 }
 
 impl Args {
