@@ -35,6 +35,7 @@ pub enum Precision {
     /// The fastest that reads what f32 reads (the gates are in `tests/tests/cpu_fidelity.rs`). In the CPU's encoder: with
     /// AVX-512 VNNI and BF16, layers fed by a norm in 8 bits where the checkpoint's weights are and everything else in
     /// bf16; with BF16 alone, bf16; otherwise f32.
+    #[default]
     Auto,
     /// f32 arithmetic. Int8 checkpoints keep int8 weights in the text decoder, widened where they are multiplied: equal
     /// to their f32 values up to the rounding of sums.
