@@ -18,9 +18,12 @@
 //! | `context` | an image: its hardware context, its kernel, its instruction streams |
 //! | `memory` | buffers, and who uses them |
 //! | `plan` | batches made into commands, kept and run again; tickets |
+//! | `admission` | what is refused of a batch before anything runs |
+//! | `generation` | what an NPU is, by its driver's name |
 //! | `device` | [`Device`](crate::Device) on all that |
 //! | `diagnose` | why there is no device |
 
+mod admission;
 #[allow(
     non_camel_case_types,
     unreachable_pub,
@@ -33,6 +36,7 @@ mod context;
 mod device;
 mod diagnose;
 mod failure;
+mod generation;
 mod handles;
 mod library;
 mod memory;
