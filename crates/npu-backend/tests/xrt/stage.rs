@@ -115,7 +115,7 @@ fn double() -> PathBuf {
         .unwrap();
     assert!(built.status.success(), "{}", told(&built));
     let messages = String::from_utf8(built.stdout).unwrap();
-    let file = messages.split('"').filter(|word| word.ends_with("libamdxdna_double.so")).next_back();
+    let file = messages.split('"').rfind(|word| word.ends_with("libamdxdna_double.so"));
     PathBuf::from(file.expect("cargo names the file that it made"))
 }
 
