@@ -9,16 +9,16 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::diagnose;
 use super::failure::{Cause, Failure};
 use super::handles::{Accelerator, Bo, Direction, Kind, Waited};
 use super::library::Shim;
 use super::memory::{Memory, Use};
 use super::plan::{Failed, Flight, Idle, Plan};
+use super::{checks, diagnose, geometry};
 use crate::device::{Counters, ids};
 use crate::{
-    Arch, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo, Error,
-    KernelEntry, KernelId, KernelImage, Launch, Progress, Result, Ticket,
+    Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo, Error, KernelEntry,
+    KernelId, KernelImage, Progress, Result, Ticket,
 };
 
 /// How long a device that is dropped waits for what is in flight. The driver gives a hung launch up after two seconds.
@@ -55,7 +55,7 @@ impl XrtDevice {
         let refused = |failure| diagnose::explain(&failure, &diagnose::Machine::look());
         let device = Accelerator::open(shim, 0).map_err(refused)?;
         let name = device.name().map_err(refused)?;
-        let info = info(&name).ok_or_else(|| {
+        let info = geometry::info(&name).ok_or_else(|| {
             diagnose::unavailable(
                 format!("XRT calls it \"{name}\", which is no NPU that this program has kernels for"),
                 "compute on the CPU instead (`--device cpu`), and tell the project that name",
@@ -109,72 +109,13 @@ impl XrtDevice {
         Ok(id)
     }
 
-    /// Checks a batch; answers what it does with each buffer.
-    fn check(&self, batch: &Batch) -> Result<Vec<(BufferId, bool)>> {
-        let mut uses: Vec<(BufferId, bool)> = Vec::new();
-        for (index, launch) in batch.launches().iter().enumerate() {
-            for (buffer, writes) in self.check_launch(index, launch)? {
-                match uses.iter_mut().find(|(known, _)| *known == buffer) {
-                    Some((_, written)) => *written |= writes,
-                    None => uses.push((buffer, writes)),
-                }
-            }
-        }
-        Ok(uses)
-    }
-
-    fn check_launch(&self, index: usize, launch: &Launch) -> Result<Vec<(BufferId, bool)>> {
-        let kernel = launch.kernel;
-        let context = self.contexts.get(&kernel.context()).ok_or(Error::UnknownKernel(kernel))?;
-        let stream = context.stream(kernel.entry()).ok_or(Error::UnknownKernel(kernel))?;
-        let (want, got) = (stream.arguments().len(), launch.buffers.len());
-        if want != got {
-            return Err(Error::ArgumentCount { index, kernel, want, got });
-        }
-        let mut uses = Vec::with_capacity(got);
-        for (argument, (spec, &buffer)) in stream.arguments().iter().zip(&launch.buffers).enumerate() {
-            let object = self.memory.object(buffer)?;
-            if !object.role.fits(spec.role) || object.len_bytes < spec.len_bytes {
-                return Err(Error::ArgumentBuffer {
-                    index,
-                    argument,
-                    want_role: spec.role,
-                    want_len: spec.len_bytes,
-                    got_role: object.role,
-                    got_len: object.len_bytes,
-                });
-            }
-            let writes = spec.role.device_writes();
-            let again = uses.iter().position(|&(known, written)| known == buffer && (written || writes));
-            if let Some(first) = again {
-                return Err(Error::ArgumentAlias { index, buffer, first, second: argument });
-            }
-            uses.push((buffer, writes));
-        }
-        Ok(uses)
-    }
-
-    /// Refuses what would race with an unfinished batch of another context.
-    fn check_races(&self, context: ContextId, uses: &[(BufferId, bool)]) -> Result<()> {
-        for &(buffer, writes) in uses {
-            let races = |other: &&Use| other.context != context && (other.writes || writes);
-            if let Some(other) = self.memory.object(buffer)?.uses.iter().find(races) {
-                return Err(Error::Busy {
-                    what: format!("{buffer:?}, which another context uses and one of both writes,"),
-                    ticket: other.ticket,
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// The commands of a batch: known ones, or new ones.
     fn plan(&mut self, batch: &Batch) -> Result<Plan> {
         self.mend(batch.context())?;
         if let Some(plan) = self.idle.take(batch) {
             return Ok(plan);
         }
-        let uses = self.check(batch)?;
+        let uses = checks::uses(batch, &self.contexts, &self.memory)?;
         let context = self.contexts.get(&batch.context()).ok_or(Error::UnknownContext(batch.context()))?;
         Plan::make(batch, uses, context, &self.memory, self.info.launches_per_chain)
     }
@@ -357,7 +298,7 @@ impl Device for XrtDevice {
         let context = batch.context();
         let answer = self.plan(batch);
         let plan = self.noting(answer)?;
-        if let Err(busy) = self.check_races(context, &plan.uses) {
+        if let Err(busy) = checks::races(&self.memory, context, &plan.uses) {
             self.idle.keep(plan);
             return Err(busy);
         }
@@ -410,46 +351,4 @@ impl Drop for XrtDevice {
 fn gone(device: &Accelerator, memory: &Memory) -> Option<Error> {
     let asked = Bo::create(device, 1, Kind::Host, memory.group()?);
     asked.err().filter(Failure::is_loss).map(|failure| failure.lost())
-}
-
-/// Geometry and limits, by the name that the driver gives (XDNA:src/driver/amdxdna/npu*_regs.c; MLIR-AIE:AIETargetModel.h).
-fn info(name: &str) -> Option<DeviceInfo> {
-    let lower = name.to_lowercase();
-    let any = |names: &[&str]| names.iter().any(|one| lower.contains(one));
-    let (arch, columns, contexts) = if any(&["npu1", "phoenix", "hawk"]) {
-        (Arch::Aie2, 4, 6)
-    } else if any(&["npu2", "npu4", "npu5", "npu6", "strix", "krackan"]) {
-        (Arch::Aie2p, 8, 16)
-    } else {
-        return None;
-    };
-    Some(DeviceInfo {
-        name: name.into(),
-        arch,
-        modelled: false,
-        columns,
-        cores_per_column: 4,
-        core_memory_bytes: 64 << 10,
-        memtile_bytes: 512 << 10,
-        contexts,
-        // What XRT puts into one chain (XRT:xrt_kernel.cpp:3745), and what a context queues (XDNA:aie2_pci.h:76).
-        launches_per_chain: 24,
-        queued_submissions: 4,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn generations_are_known_by_the_drivers_names() {
-        let arch = |name: &str| info(name).map(|info| (info.arch, info.cores()));
-        assert_eq!(arch("RyzenAI-npu1"), Some((Arch::Aie2, 16)));
-        assert_eq!(arch("NPU Phoenix"), Some((Arch::Aie2, 16)));
-        assert_eq!(arch("NPU Strix Halo"), Some((Arch::Aie2p, 32)));
-        assert_eq!(arch("RyzenAI-npu6"), Some((Arch::Aie2p, 32)));
-        assert_eq!(arch("RyzenAI-npu3"), None);
-        assert_eq!(arch("xilinx_u250"), None);
-    }
 }

@@ -19,6 +19,7 @@
 //! | `memory` | buffers, and who uses them |
 //! | `plan` | batches made into commands, kept and run again; tickets |
 //! | `device` | [`Device`](crate::Device) on all that |
+//! | `checks`, `geometry` | what is refused before it runs; what a device is by its name |
 //! | `diagnose` | why there is no device |
 
 #[allow(
@@ -29,10 +30,12 @@
     reason = "the header's names, which has the comments; what only C++ needs is not used"
 )]
 mod bindings;
+mod checks;
 mod context;
 mod device;
 mod diagnose;
 mod failure;
+mod geometry;
 mod handles;
 mod library;
 mod memory;

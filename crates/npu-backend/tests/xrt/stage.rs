@@ -29,6 +29,7 @@ pub(crate) fn repository() -> PathBuf {
 pub(crate) struct Stage {
     pub(crate) shim: PathBuf,
     /// `usr` of the sandbox.
+    #[allow(dead_code, reason = "not every test that shares this file compiles something")]
     pub(crate) prefix: PathBuf,
     double: PathBuf,
     folder: tempfile::TempDir,
@@ -115,7 +116,7 @@ fn double() -> PathBuf {
         .unwrap();
     assert!(built.status.success(), "{}", told(&built));
     let messages = String::from_utf8(built.stdout).unwrap();
-    let file = messages.split('"').filter(|word| word.ends_with("libamdxdna_double.so")).next_back();
+    let file = messages.split('"').rfind(|word| word.ends_with("libamdxdna_double.so"));
     PathBuf::from(file.expect("cargo names the file that it made"))
 }
 

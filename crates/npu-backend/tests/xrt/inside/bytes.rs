@@ -139,8 +139,8 @@ fn attention_in_int8() {
         };
         let (mut queries, mut keys) =
             (vec![0; problem.queries_len_bytes(grid)], vec![0; problem.keys_len_bytes()]);
-        problem.pack_queries(grid, &values(4), &mut queries);
-        problem.pack_keys(grid, &values(5), &values(6), &mut keys);
+        problem.pack_queries(grid, &values(4), &mut queries).unwrap();
+        problem.pack_keys(grid, &values(5), &values(6), &mut keys).unwrap();
         let queries = filled(engine, &queries, BufferRole::Input);
         let keys = filled(engine, &keys, BufferRole::Input);
         let len = problem.padded_frames(grid) * row_stride_bytes;
