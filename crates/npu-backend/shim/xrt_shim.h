@@ -6,6 +6,7 @@
  *     never null. No exception leaves a function.
  *   - Handles are opaque, made by *_open or *_create and given back by the matching *_close, which takes null too and
  *     must be called once. What a handle was made from may be closed before it: XRT counts references.
+ *     But a buffer object that is an argument must live until the command has ended.
  *   - Handles may be used by any thread, by one at a time. */
 #ifndef XRT_SHIM_H
 #define XRT_SHIM_H

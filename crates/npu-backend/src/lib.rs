@@ -23,6 +23,10 @@
 
 #![deny(unsafe_code)]
 
+// For test code that is shared with tests outside.
+#[cfg(test)]
+extern crate self as npu_backend;
+
 pub mod device;
 pub mod emulator;
 mod error;

@@ -55,7 +55,12 @@ fn clips(path: &Path) {
 fn run(folder: &Path, name: &str, options: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_transcribe"));
     command.current_dir(folder).args(["clips.wav", "--output_dir", name]).args(COMMON).args(options);
-    command.arg("--model").arg(repository().join("models/whisper-base-int8")).args(["--device", "cpu"]);
+    command.arg("--model").arg(repository().join("models/whisper-base-int8")).args([
+        "--device",
+        "cpu",
+        "--precision",
+        "f32",
+    ]);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
 }

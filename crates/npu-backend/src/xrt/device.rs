@@ -8,15 +8,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::admission;
 use super::context::Context;
-use super::diagnose;
 use super::failure::{Cause, Failure};
-use super::generation::info;
 use super::handles::{Accelerator, Bo, Direction, Kind, Waited};
 use super::library::Shim;
 use super::memory::{Memory, Use};
 use super::plan::{Failed, Flight, Idle, Plan};
+use super::{checks, diagnose, geometry};
 use crate::device::{Counters, ids};
 use crate::{
     Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo, Error, KernelEntry,
@@ -57,7 +55,7 @@ impl XrtDevice {
         let refused = |failure| diagnose::explain(&failure, &diagnose::Machine::look());
         let device = Accelerator::open(shim, 0).map_err(refused)?;
         let name = device.name().map_err(refused)?;
-        let info = info(&name).ok_or_else(|| {
+        let info = geometry::info(&name).ok_or_else(|| {
             diagnose::unavailable(
                 format!("XRT calls it \"{name}\", which is no NPU that this program has kernels for"),
                 "compute on the CPU instead (`--device cpu`), and tell the project that name",
@@ -111,27 +109,13 @@ impl XrtDevice {
         Ok(id)
     }
 
-    /// Refuses what would race with an unfinished batch of another context.
-    fn check_races(&self, context: ContextId, uses: &[(BufferId, bool)]) -> Result<()> {
-        for &(buffer, writes) in uses {
-            let races = |other: &&Use| other.context != context && (other.writes || writes);
-            if let Some(other) = self.memory.object(buffer)?.uses.iter().find(races) {
-                return Err(Error::Busy {
-                    what: format!("{buffer:?}, which another context uses and one of both writes,"),
-                    ticket: other.ticket,
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// The commands of a batch: known ones, or new ones.
     fn plan(&mut self, batch: &Batch) -> Result<Plan> {
         self.mend(batch.context())?;
         if let Some(plan) = self.idle.take(batch) {
             return Ok(plan);
         }
-        let uses = admission::check(batch, &self.contexts, &self.memory)?;
+        let uses = checks::uses(batch, &self.contexts, &self.memory)?;
         let context = self.contexts.get(&batch.context()).ok_or(Error::UnknownContext(batch.context()))?;
         Plan::make(batch, uses, context, &self.memory, self.info.launches_per_chain)
     }
@@ -314,7 +298,7 @@ impl Device for XrtDevice {
         let context = batch.context();
         let answer = self.plan(batch);
         let plan = self.noting(answer)?;
-        if let Err(busy) = self.check_races(context, &plan.uses) {
+        if let Err(busy) = checks::races(&self.memory, context, &plan.uses) {
             self.idle.keep(plan);
             return Err(busy);
         }

@@ -1,5 +1,5 @@
-//! A safe type for each of the shim's handles. Each gives itself back when it is dropped; XRT counts references, so the order in
-//! which they are dropped is free.
+//! A safe type for each of the shim's handles. Each gives itself back when it is dropped. XRT counts references, so the order is
+//! free, but for the buffers of a command: they outlive its runs.
 #![allow(unsafe_code, reason = "calls through the shim's table of functions")]
 
 use std::ffi::{CStr, c_char, c_void};
@@ -198,6 +198,14 @@ impl Bo {
         Self::mapped(RawBo::made(device.shim, out)?, len_bytes)
     }
 
+    /// `len_bytes` of it from `offset_bytes` on, which then have two names: the caller keeps their uses apart.
+    #[cfg(test)]
+    pub(super) fn part(&self, offset_bytes: usize, len_bytes: usize) -> Answer<Self> {
+        let mut out = ptr::null_mut();
+        call!(self.raw.shim, bo_create_part(self.raw.raw(), offset_bytes, len_bytes, &raw mut out))?;
+        Self::mapped(RawBo::made(self.raw.shim, out)?, len_bytes)
+    }
+
     fn mapped(raw: RawBo, len_bytes: usize) -> Answer<Self> {
         let mut map: *mut c_void = ptr::null_mut();
         call!(raw.shim, bo_map(raw.raw(), &raw mut map))?;
@@ -244,7 +252,7 @@ impl Run {
         call!(self.shim, run_set_u64(self.raw(), argument, value)).map(drop)
     }
 
-    /// The command keeps the buffer object alive.
+    /// The command does not keep the buffer object: who has both keeps it until the command has ended.
     pub(super) fn set_bo(&mut self, argument: u32, bo: &Bo) -> Answer<()> {
         call!(self.shim, run_set_bo(self.raw(), argument, bo.raw.raw())).map(drop)
     }

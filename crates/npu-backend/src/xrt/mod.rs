@@ -18,12 +18,10 @@
 //! | `context` | an image: its hardware context, its kernel, its instruction streams |
 //! | `memory` | buffers, and who uses them |
 //! | `plan` | batches made into commands, kept and run again; tickets |
-//! | `admission` | what is refused of a batch before anything runs |
-//! | `generation` | what an NPU is, by its driver's name |
 //! | `device` | [`Device`](crate::Device) on all that |
+//! | `checks`, `geometry` | what is refused before it runs; what a device is by its name |
 //! | `diagnose` | why there is no device |
 
-mod admission;
 #[allow(
     non_camel_case_types,
     unreachable_pub,
@@ -32,11 +30,12 @@ mod admission;
     reason = "the header's names, which has the comments; what only C++ needs is not used"
 )]
 mod bindings;
+mod checks;
 mod context;
 mod device;
 mod diagnose;
 mod failure;
-mod generation;
+mod geometry;
 mod handles;
 mod library;
 mod memory;

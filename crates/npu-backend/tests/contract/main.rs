@@ -13,7 +13,7 @@ mod lifetime;
 mod loss;
 mod no_panic;
 mod order;
-#[expect(dead_code, reason = "shared with the tests in tests/xrt, which use all of it")]
+#[allow(dead_code, reason = "shared with the tests in tests/xrt, which use all of it")]
 #[path = "../xrt/stage.rs"]
 mod stage;
 

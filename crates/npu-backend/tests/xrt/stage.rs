@@ -29,6 +29,7 @@ pub(crate) fn repository() -> PathBuf {
 pub(crate) struct Stage {
     pub(crate) shim: PathBuf,
     /// `usr` of the sandbox.
+    #[allow(dead_code, reason = "not every test that shares this file compiles something")]
     pub(crate) prefix: PathBuf,
     double: PathBuf,
     folder: tempfile::TempDir,

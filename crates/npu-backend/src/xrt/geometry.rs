@@ -1,4 +1,4 @@
-//! What an NPU is, by the name that its driver gives.
+//! What a device is, by the name that its driver gives it.
 
 use crate::{Arch, DeviceInfo};
 

@@ -1,20 +1,20 @@
-//! What can be refused of a batch before anything runs.
+//! What can be refused before anything runs.
 
 use std::collections::BTreeMap;
 
 use super::context::Context;
-use super::memory::Memory;
+use super::memory::{Memory, Use};
 use crate::{Batch, BufferId, ContextId, Error, Launch, Result};
 
 /// Checks a batch; answers what it does with each buffer.
-pub(super) fn check(
+pub(super) fn uses(
     batch: &Batch,
     contexts: &BTreeMap<ContextId, Context>,
     memory: &Memory,
 ) -> Result<Vec<(BufferId, bool)>> {
     let mut uses: Vec<(BufferId, bool)> = Vec::new();
     for (index, launch) in batch.launches().iter().enumerate() {
-        for (buffer, writes) in check_launch(index, launch, contexts, memory)? {
+        for (buffer, writes) in launch_uses(index, launch, contexts, memory)? {
             match uses.iter_mut().find(|(known, _)| *known == buffer) {
                 Some((_, written)) => *written |= writes,
                 None => uses.push((buffer, writes)),
@@ -24,7 +24,7 @@ pub(super) fn check(
     Ok(uses)
 }
 
-fn check_launch(
+fn launch_uses(
     index: usize,
     launch: &Launch,
     contexts: &BTreeMap<ContextId, Context>,
@@ -58,4 +58,18 @@ fn check_launch(
         uses.push((buffer, writes));
     }
     Ok(uses)
+}
+
+/// Refuses what would race with an unfinished batch of another context.
+pub(super) fn races(memory: &Memory, context: ContextId, uses: &[(BufferId, bool)]) -> Result<()> {
+    for &(buffer, writes) in uses {
+        let races = |other: &&Use| other.context != context && (other.writes || writes);
+        if let Some(other) = memory.object(buffer)?.uses.iter().find(races) {
+            return Err(Error::Busy {
+                what: format!("{buffer:?}, which another context uses and one of both writes,"),
+                ticket: other.ticket,
+            });
+        }
+    }
+    Ok(())
 }
