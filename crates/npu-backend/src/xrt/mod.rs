@@ -4,7 +4,7 @@
 //! XrtDevice ─▶ handles ─▶ table of functions (bindings) ─▶ libnpu_xrt_shim.so ─▶ libxrt_coreutil ─▶ libxrt_driver_xdna ─▶ kernel
 //! ```
 //!
-//! The shim is opened at run time ([`library`]), so a program starts on machines without XRT. What XRT gets wrong silently is
+//! The shim is opened at run time (`library`), so a program starts on machines without XRT. What XRT gets wrong silently is
 //! not expressible here: buffers stand at the kernel's buffer arguments, in the memory bank that the kernel is connected to, and
 //! the number of words comes with the words.
 //!
