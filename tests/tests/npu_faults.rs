@@ -11,7 +11,7 @@ use npu_backend::emulator::Emulator;
 use npu_backend::emulator::faults::{Fault, FaultPlan};
 use npu_backend::ops::{Engine, ModelledImages};
 use whisper_encoder::accelerator::{NpuOptions, Receipt};
-use whisper_encoder::{Device, Error, LogMel, WhisperEncoder};
+use whisper_encoder::{Device, Error, LogMel, Precision, WhisperEncoder};
 use workspace_tests::likeness::Likeness;
 use workspace_tests::random_checkpoint::{Format, SIZES, Size, write};
 
@@ -40,6 +40,12 @@ fn encoder(folder: &Path, faults: FaultPlan, require: bool) -> WhisperEncoder {
     builder.npu_options(options).npu_engine(open).build().unwrap()
 }
 
+/// What the CPU makes of it in f32.
+fn on_the_cpu(folder: &Path) -> Vec<f32> {
+    let builder = WhisperEncoder::builder().model(folder).device(Device::Cpu).precision(Precision::F32);
+    builder.build().unwrap().encode(&mel()).unwrap().data().to_vec()
+}
+
 fn features(encoder: &WhisperEncoder) -> Result<(Vec<f32>, Receipt), Error> {
     let features = encoder.encode(&mel())?.data().to_vec();
     Ok((features, encoder.receipt().unwrap()))
@@ -49,8 +55,7 @@ fn features(encoder: &WhisperEncoder) -> Result<(Vec<f32>, Receipt), Error> {
 fn every_fault_is_noticed_and_made_good_or_told() {
     let folder = tempfile::tempdir().unwrap();
     model(folder.path());
-    let cpu = WhisperEncoder::builder().model(folder.path()).device(Device::Cpu).build().unwrap();
-    let want = cpu.encode(&mel()).unwrap().data().to_vec();
+    let want = on_the_cpu(folder.path());
     let (clean, receipt) = features(&encoder(folder.path(), FaultPlan::none(), true)).unwrap();
     let usual = Likeness::of(&clean, &want);
     assert!(usual.relative_rms < 0.02 && receipt.counters.launches == LAUNCHES, "{usual} {receipt:?}");
@@ -85,8 +90,7 @@ fn every_fault_is_noticed_and_made_good_or_told() {
 fn wrong_numbers_before_an_error_are_not_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     model(folder.path());
-    let cpu = WhisperEncoder::builder().model(folder.path()).device(Device::Cpu).build().unwrap();
-    let want = cpu.encode(&mel()).unwrap().data().to_vec();
+    let want = on_the_cpu(folder.path());
     for later in [Fault::Vanish, Fault::Error] {
         let plan = FaultPlan::none().at(3, Fault::CompletedWithZeros).at(LAUNCHES - 1, later);
         let (got, receipt) = features(&encoder(folder.path(), plan, false)).unwrap();

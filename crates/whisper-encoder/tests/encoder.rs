@@ -7,8 +7,18 @@ use small_model::{D_MODEL, LAYERS, N_MELS, POSITIONS, Random};
 use whisper_encoder::{AudioFeatures, CancelToken, Device, Error, LogMel, Precision, WhisperEncoder};
 
 fn open(device: Device) -> WhisperEncoder {
+    open_in(device, Precision::F32)
+}
+
+fn open_in(device: Device, precision: Precision) -> WhisperEncoder {
     let folder = small_model::write();
-    WhisperEncoder::builder().model(folder.path()).device(device).threads(2).build().unwrap()
+    WhisperEncoder::builder()
+        .model(folder.path())
+        .device(device)
+        .precision(precision)
+        .threads(2)
+        .build()
+        .unwrap()
 }
 
 fn mel() -> LogMel {
@@ -42,6 +52,18 @@ fn cpu_and_oracle_agree_fused_and_probed() {
         let probed: Vec<f32> = probed.flatten_all().unwrap().to_vec1().unwrap();
         let differences = [max_difference(fused.data(), want.data()), max_difference(&probed, want.data())];
         assert!(differences.iter().all(|&d| d <= bound), "{}: {differences:?} > {bound}", encoder.device());
+    }
+}
+
+#[test]
+fn lower_precisions_round_and_no_more() {
+    let want = open(Device::Candle).encode(&mel()).unwrap();
+    // Outputs are layer norms of order 1. A bf16 keeps 8 bits (2⁻⁹ relative), an int8 of a row 7: a few roundings
+    // in a row stay well within these; a wrong product or a lost bias does not.
+    for (precision, bound) in [(Precision::Auto, 0.05), (Precision::Bf16, 0.03), (Precision::Int8, 0.15)] {
+        let got = open_in(Device::Cpu, precision).encode(&mel()).unwrap();
+        let difference = max_difference(got.data(), want.data());
+        assert!(difference <= bound, "{precision:?}: {difference} > {bound}");
     }
 }
 
