@@ -1,8 +1,4 @@
 //! [`Device`] on hardware.
-//!
-//! What a failed submission leaves behind in the driver's queue still runs: of a batch that is cut into several submissions,
-//! launches after the failed one's submission may have run when the wait tells the failure. Their results are as unspecified as
-//! the contract says.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
