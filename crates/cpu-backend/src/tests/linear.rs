@@ -174,6 +174,22 @@ fn int8_activations_are_rounded_to_half_a_step() {
     assert!(y.iter().enumerate().all(|(i, y)| y.is_nan() == (i / 5 == 1)), "{y:?}");
 }
 
+/// The largest sums that 8 bits make, at the last depth whose sums 32 bits hold and beyond it.
+#[test]
+fn int8_products_do_not_overflow() {
+    for inputs in [65_792, 65_793, 70_000] {
+        let (whole, scale, rows) = (vec![-128_i8; inputs], [1.0], 9);
+        let weights = Weights::Int8 { data: &whole, scale: &scale };
+        let layer = Linear::new(weights, None, 1, inputs, Storage::Int8).unwrap();
+        for ctx in contexts().into_iter().map(Context::with_int8_activations) {
+            let mut y = vec![0.0; rows];
+            layer.forward(&ctx, &vec![1.0; rows * inputs], rows, &mut y, Epilogue::None);
+            let want = vec![-128.0 * inputs as f64; rows];
+            check(&format!("{ctx:?} {inputs}"), &y, &want, |_| gamma(inputs) * 128.0 * inputs as f64);
+        }
+    }
+}
+
 #[test]
 fn nothing_in_or_out() {
     for ctx in contexts() {

@@ -4,8 +4,7 @@ use crate::kernels::{PANEL, RowScale, TILE_ROWS};
 use std::arch::x86_64::*;
 
 /// `c[12][32] = Σ a[r][k] · b[k][o]` for u8 times i8: rows of `a` are `lda` bytes apart, `b` holds groups of four rows
-/// interleaved (`generic::matrix::QuadsI8`). Sums are exact in 32 bits (as long as 255 · 128 · 4 · quads < 2³¹, that is to
-/// a depth of 65,792) and then rounded to f32.
+/// interleaved (`generic::matrix::QuadsI8`). Sums are exact in 32 bits (up to `MAX_BYTE_DEPTH`) and then rounded to f32.
 ///
 /// # Safety
 /// The instructions named; 12 rows of `quads` quads in `a`, `quads` groups of 128 bytes in `b`, 12 rows of 32 at stride
