@@ -114,9 +114,10 @@ pub(super) fn explain(failure: &Failure, machine: &Machine) -> Error {
         Cause::System(errno) => errno,
         _ => 0,
     };
-    let Some((node, refused)) = &machine.node else { return no_node(machine.driver, said) };
-    let node = node.display();
-    if matches!(errno, errno::EACCES | errno::EPERM) || *refused == Some(ErrorKind::PermissionDenied) {
+    let (node, refused) = machine.node.clone().map_or((None, None), |(node, refused)| (Some(node), refused));
+    if matches!(errno, errno::EACCES | errno::EPERM) || refused == Some(ErrorKind::PermissionDenied) {
+        let node = node.unwrap_or_else(|| "/dev/accel/accel0".into());
+        let node = node.display();
         return unavailable(
             Obstacle::Permission,
             format!("no permission to open {node} ({said})"),
@@ -126,7 +127,9 @@ pub(super) fn explain(failure: &Failure, machine: &Machine) -> Error {
             ),
         );
     }
-    if *refused == Some(ErrorKind::NotFound) {
+    let Some(node) = node else { return no_node(machine.driver, said) };
+    let node = node.display();
+    if refused == Some(ErrorKind::NotFound) {
         return unavailable(
             Obstacle::Node,
             format!("the driver amdxdna has made {node}, but it is not there ({said})"),
@@ -214,6 +217,7 @@ mod tests {
     fn each_cause_has_its_words() {
         let system = |errno| Failure::new(Cause::System(errno), "what XRT says");
         let none = Machine { node: None, ..healthy() };
+        let unseen = Machine { node: None, driver: false, ..healthy() };
         let bare = Machine { node: None, driver: false, ..healthy() };
         let low = Machine { memlock_bytes: Some(8 << 20), ..healthy() };
         let refused = |kind| Machine { node: Some(("/dev/accel/accel3".into(), Some(kind))), ..healthy() };
@@ -225,6 +229,7 @@ mod tests {
         );
         let index = || Failure::new(Cause::Runtime, "No such device with index '0'");
         for (failure, machine, obstacle, why, hint) in [
+            (system(13), unseen, Obstacle::Permission, "no permission to open /dev/accel/accel0", "render"),
             (
                 system(13),
                 healthy(),
