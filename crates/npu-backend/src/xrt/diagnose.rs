@@ -97,13 +97,7 @@ pub(super) fn unavailable(obstacle: Obstacle, why: impl Into<String>, hint: impl
 
 /// A shim that does not open.
 pub(super) fn no_shim(error: &LoadError) -> Error {
-    let obstacle = match error {
-        LoadError::NoRuntime { .. }
-        | LoadError::OldRuntime { .. }
-        | LoadError::UnfitRuntime { .. }
-        | LoadError::NoDependency { .. } => Obstacle::Runtime,
-        _ => Obstacle::Shim,
-    };
+    let obstacle = if error.is_of_runtime() { Obstacle::Runtime } else { Obstacle::Shim };
     unavailable(obstacle, error.to_string(), error.advice())
 }
 

@@ -117,6 +117,18 @@ fn listed(tried: &[(PathBuf, String)]) -> String {
 }
 
 impl LoadError {
+    /// Whether AMD's runtime is at fault and not the shim.
+    #[must_use]
+    pub fn is_of_runtime(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRuntime { .. }
+                | Self::OldRuntime { .. }
+                | Self::UnfitRuntime { .. }
+                | Self::NoDependency { .. }
+        )
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn advice(&self) -> &'static str {
