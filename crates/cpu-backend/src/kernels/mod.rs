@@ -22,7 +22,7 @@ pub(crate) use amx::tiles_are_configured;
 pub(crate) use amx::{TileSession, TileUnit, refusal as amx_refusal};
 pub(crate) use disjoint::Disjoint;
 pub(crate) use generic::rows::Columns;
-pub(crate) use product::{MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
+pub(crate) use product::{Beyond, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
 
 use crate::level::{Level, LevelKind};
 use half::{bf16, f16};

@@ -52,6 +52,35 @@ impl RowScale {
     pub(crate) const ONE: Self = Self { scale: 1.0, zero: 0.0 };
 }
 
+/// The numbers of a row that lie beyond the range of its steps: where, and by how many steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beyond {
+    count: usize,
+    places: [(u32, f32); Self::MOST],
+}
+
+impl Beyond {
+    /// Each costs a row of weights in f32; 16 in a row of 2048 is no more than a few per cent of its product.
+    const MOST: usize = 16;
+
+    pub(crate) fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// Returns whether there was room.
+    pub(crate) fn push(&mut self, at: usize, steps: f32) -> bool {
+        let Some(place) = self.places.get_mut(self.count) else { return false };
+        *place = (at as u32, steps);
+        self.count += 1;
+        true
+    }
+
+    /// (place, steps) of each.
+    pub(crate) fn places(&self) -> &[(u32, f32)] {
+        &self.places[..self.count]
+    }
+}
+
 /// Sums of one tile, on a cache line.
 #[repr(align(64))]
 pub(crate) struct Tile(pub(crate) [f32; MAX_TILE_ROWS * PANEL]);
@@ -127,9 +156,8 @@ impl Level {
         }
     }
 
-    /// Rounds `x` to `number`s, the first at `out[0]`, zeros (or what stands for them) up to the end of `out`.
-    /// A row that holds what is not finite gives non-finite products.
-    pub(crate) fn convert(self, number: Number, x: &[f32], out: &mut [u8]) -> RowScale {
+    /// Rounds `x` to f32 or bf16, the first at `out[0]`, zeros up to the end of `out`.
+    pub(crate) fn convert(self, number: Number, x: &[f32], out: &mut [u8]) {
         assert!(self.multiplies(number), "{self} does not multiply {number:?}");
         assert!(out.len() >= x.len() * number.size());
         match number {
@@ -138,19 +166,40 @@ impl Level {
                 // SAFETY: as long as x, and any bytes may be written.
                 unsafe { std::ptr::copy_nonoverlapping(x.as_ptr().cast(), whole.as_mut_ptr(), whole.len()) };
                 rest.fill(0);
-                RowScale::ONE
             }
             #[cfg(target_arch = "x86_64")]
             Number::Bf16 => {
                 // SAFETY: the bounds were checked; `multiplies` proves AVX-512 and its BF16 instructions.
                 unsafe { avx512::narrow(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len()) };
-                RowScale::ONE
             }
+            _ => unreachable!("`multiplies` is false on this target, or rows are to be quantised"),
+        }
+    }
+
+    /// Rounds `x` to u8 in steps of the row's own, its few largest numbers into `beyond`; what stands for zeros up to the end of
+    /// `out`. A row that holds what is not finite gives non-finite products.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has VNNI"))]
+    pub(crate) fn quantise(self, x: &[f32], out: &mut [u8], beyond: &mut Beyond) -> RowScale {
+        assert!(self.has_vnni() && out.len() >= x.len());
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512 and its VNNI instructions.
+        return unsafe { avx512::quantise(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len(), beyond) };
+        #[cfg(not(target_arch = "x86_64"))]
+        unreachable!("`has_vnni` is false on this target")
+    }
+
+    /// `sums[32] += steps · b[at]` for each place of `beyond`, `b` a panel of i8 as [`Level::multiply`] takes it.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has VNNI"))]
+    pub(crate) fn add_beyond(self, beyond: &Beyond, b: &[u8], sums: &mut [f32]) {
+        assert!(self.has_vnni() && sums.len() >= PANEL);
+        for &(at, steps) in beyond.places() {
+            let at = at as usize;
+            assert!(b.len() >= (at / 4 + 1) * 4 * PANEL);
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the bounds were checked; `multiplies` proves AVX-512 and its VNNI instructions.
-            Number::U8 => unsafe { avx512::quantise(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len()) },
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => unreachable!("`multiplies` is false on this target"),
+            // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512.
+            unsafe {
+                avx512::add_row(b.as_ptr(), at, steps, sums.as_mut_ptr());
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::{Epilogue, Linear, Storage};
 use crate::context::Context;
-use crate::kernels::{Columns, Disjoint, Matrix, Number, PANEL, RowScale, Tile, row_stride};
+use crate::kernels::{Beyond, Columns, Disjoint, Matrix, Number, PANEL, RowScale, Tile, row_stride};
 use crate::level::Level;
 use crate::scratch;
 use std::ops::Range;
@@ -89,6 +89,8 @@ pub(crate) struct Operand<'a> {
     /// At [`Operand::stride`]; those beyond the rows hold whatever they held.
     bytes: &'a mut [u8],
     scales: &'a mut [RowScale],
+    /// One a row if the numbers are bytes, else none.
+    beyond: &'a mut [Beyond],
     rows: usize,
     depth: usize,
 }
@@ -108,7 +110,9 @@ impl Operand<'_> {
         scratch::with_bytes(padded * stride, |bytes| {
             scratch::with_scales(padded, |scales| {
                 scales.fill(RowScale::ONE);
-                f(&mut Operand { level, number, bytes, scales, rows, depth })
+                scratch::with_beyond(if number == Number::U8 { rows } else { 0 }, |beyond| {
+                    f(&mut Operand { level, number, bytes, scales, beyond, rows, depth })
+                })
             })
         })
     }
@@ -126,7 +130,10 @@ impl Operand<'_> {
     pub(crate) fn set(&mut self, row: usize, x: &[f32]) {
         let stride = self.stride();
         let to = &mut self.bytes[row * stride..][..self.depth * self.number.size()];
-        self.scales[row] = self.level.convert(self.number, x, to);
+        match self.beyond.get_mut(row) {
+            Some(beyond) => self.scales[row] = self.level.quantise(x, to, beyond),
+            None => self.level.convert(self.number, x, to),
+        }
     }
 
     /// Converts all rows of `x` `[rows, width]`.
@@ -161,6 +168,10 @@ pub(crate) trait Left {
     fn from(&self, row: usize) -> (&[u8], usize);
     /// What row `row` stands for.
     fn scale(&self, row: usize) -> RowScale;
+    /// What row `row` holds beyond its range.
+    fn beyond(&self, _row: usize) -> Option<&Beyond> {
+        None
+    }
 }
 
 impl Left for Operand<'_> {
@@ -178,6 +189,9 @@ impl Left for Operand<'_> {
     }
     fn scale(&self, row: usize) -> RowScale {
         self.scales[row]
+    }
+    fn beyond(&self, row: usize) -> Option<&Beyond> {
+        self.beyond.get(row)
     }
 }
 
@@ -232,6 +246,11 @@ impl Linear {
                 level.multiply(number, rows, stride, bytes, depth, &mut sums.0, PANEL, false);
                 let count = height.min(left.rows() - first);
                 let mut scales = [RowScale::ONE; crate::kernels::MAX_TILE_ROWS];
+                for (i, sums) in sums.0.as_chunks_mut::<PANEL>().0[..count].iter_mut().enumerate() {
+                    if let Some(beyond) = left.beyond(first + i) {
+                        level.add_beyond(beyond, bytes, sums);
+                    }
+                }
                 scales[..count].iter_mut().enumerate().for_each(|(i, scale)| *scale = left.scale(first + i));
                 level.finish(&mut sums, &scales[..count], columns, gelu);
                 for (i, values) in sums.0.as_chunks::<PANEL>().0[..count].iter().enumerate() {
