@@ -21,7 +21,7 @@ pub(crate) use amx::tiles_are_configured;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::{TileSession, TileUnit, refusal as amx_refusal};
 pub(crate) use disjoint::Disjoint;
-pub(crate) use generic::rows::Columns;
+pub(crate) use generic::rows::{Columns, Ending};
 pub(crate) use product::{Beyond, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
 
 use crate::level::{Level, LevelKind};

@@ -1,7 +1,7 @@
 //! The one product that layers and attention are made of: a tile of rows times a panel of 32 columns, and what its
 //! sums need before and after.
 
-use super::{Columns, PANEL, TILE_ROWS, dispatch, portable};
+use super::{Columns, Ending, PANEL, TILE_ROWS, dispatch, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{amx, avx2, avx512};
 use crate::level::{Level, LevelKind};
@@ -217,16 +217,18 @@ impl Level {
 
     /// Whether it has [`Level::weigh`].
     pub(crate) fn weighs(self, number: Number) -> bool {
-        number == Number::Bf16 && self.has_bf16() && self.tile_rows() == TILE_ROWS
+        self.kind() == LevelKind::Avx512 && number != Number::U8 && self.multiplies(number)
     }
 
-    /// Attention's weights of a tile of queries for one panel of keys in one go, in bf16: 2^(a·b − shift), of which the
-    /// first `keys` columns count, to rows of `out` `out_stride` bytes apart, and lane by lane to `totals`. Returns whether
-    /// they are of no use, because a score exceeds its shift by more than 60; one that is no number makes its total none.
+    /// Attention's weights of a tile of queries for one panel of keys in one go: e^(a·b − shift) in f32, 2^(a·b − shift) in
+    /// bf16, of which the first `keys` columns count, to rows of `out` `out_stride` bytes apart, and lane by lane to `totals`.
+    /// Returns whether they are of no use, because a score exceeds its shift by more than 60; one that is no number makes its
+    /// total none.
     #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
-    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has bf16"))]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here weighs"))]
     pub(crate) fn weigh(
         self,
+        number: Number,
         a: &[u8],
         stride: usize,
         b: &[u8],
@@ -237,23 +239,43 @@ impl Level {
         out_stride: usize,
         totals: &mut [[f32; 16]; TILE_ROWS],
     ) -> bool {
-        assert!(self.weighs(Number::Bf16) && depth.is_multiple_of(2) && keys <= PANEL);
-        assert!(a.len() >= (TILE_ROWS - 1) * stride + 2 * depth && b.len() >= 2 * depth * PANEL);
-        assert!(out_stride >= 2 * PANEL && out.len() >= (TILE_ROWS - 1) * out_stride + 2 * PANEL);
+        let size = number.size();
+        assert!(self.weighs(number) && depth.is_multiple_of(number.group()) && keys <= PANEL);
+        assert!(a.len() >= (TILE_ROWS - 1) * stride + size * depth && b.len() >= size * depth * PANEL);
+        assert!(out_stride >= size * PANEL && out.len() >= (TILE_ROWS - 1) * out_stride + size * PANEL);
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the bounds were checked; `weighs` proves AVX-512 and its BF16 instructions.
+        // SAFETY: the bounds were checked; `weighs` proves AVX-512, and for bf16 its BF16 instructions.
         return unsafe {
-            let (a, b, out) = (a.as_ptr(), b.as_ptr(), out.as_mut_ptr());
-            avx512::weigh(a, stride, b, depth / 2, shift, keys, out, out_stride, totals)
+            let (a, b, out, groups) = (a.as_ptr(), b.as_ptr(), out.as_mut_ptr(), depth / number.group());
+            match number {
+                Number::F32 => avx512::weigh_f32(a, stride, b, groups, shift, keys, out, out_stride, totals),
+                _ => avx512::weigh_bf16(a, stride, b, groups, shift, keys, out, out_stride, totals),
+            }
         };
         #[cfg(not(target_arch = "x86_64"))]
         unreachable!("`weighs` is false on this target")
     }
 
-    /// Ends the sums of as many rows as `rows` has, see [`Columns`].
-    pub(crate) fn finish(self, sums: &mut Tile, rows: &[RowScale], columns: Columns<'_>, gelu: bool) {
+    /// Ends the sums of as many rows as `rows` has, see [`Columns`], where they are.
+    pub(crate) fn finish(self, sums: &mut Tile, rows: &[RowScale], columns: Columns<'_>, ending: Ending) {
         assert!(rows.len() <= MAX_TILE_ROWS);
         let c = sums.0.as_mut_ptr();
-        dispatch!(self, finish(c, rows, columns, gelu));
+        dispatch!(self, finish(c, rows, columns, ending, c, PANEL));
+    }
+
+    /// As [`Level::finish`], to rows of 32 that are `stride` apart.
+    pub(crate) fn finish_into(
+        self,
+        sums: &Tile,
+        rows: &[RowScale],
+        columns: Columns<'_>,
+        ending: Ending,
+        to: &mut [f32],
+        stride: usize,
+    ) {
+        let Some(last) = rows.len().checked_sub(1) else { return };
+        assert!(rows.len() <= MAX_TILE_ROWS && stride >= PANEL && to.len() >= last * stride + PANEL);
+        let (c, to) = (sums.0.as_ptr(), to.as_mut_ptr());
+        dispatch!(self, finish(c, rows, columns, ending, to, stride));
     }
 }

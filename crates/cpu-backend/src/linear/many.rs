@@ -5,7 +5,7 @@
 
 use super::{Epilogue, Linear, Storage};
 use crate::context::Context;
-use crate::kernels::{Beyond, Columns, Disjoint, Matrix, Number, PANEL, RowScale, Tile, row_stride};
+use crate::kernels::{Beyond, Columns, Disjoint, Ending, Matrix, Number, PANEL, RowScale, Tile, row_stride};
 use crate::level::Level;
 use crate::scratch;
 use std::ops::Range;
@@ -41,13 +41,16 @@ pub(super) fn forward(
         let x = &x[range.start * inputs..range.end * inputs];
         Operand::with(ctx.level(), layer.operand(ctx), range.len(), inputs, |operand| {
             operand.load(x, inputs);
-            layer.product(operand, share, epilogue == Epilogue::Gelu, |sums, row, column| {
-                let to = &mut out.row(row)[column - first_column..];
-                let width = to.len().min(PANEL);
-                match epilogue {
-                    Epilogue::Residual => ctx.level().add(&mut to[..width], &sums[..width]),
-                    Epilogue::None | Epilogue::Gelu => to[..width].copy_from_slice(&sums[..width]),
-                }
+            let ending = if epilogue == Epilogue::Gelu { Ending::Gelu } else { Ending::Store };
+            layer.product(operand, share, |sums| {
+                sums.each(ending, |sums, row, column| {
+                    let to = &mut out.row(row)[column - first_column..];
+                    let width = to.len().min(PANEL);
+                    match epilogue {
+                        Epilogue::Residual => ctx.level().add(&mut to[..width], &sums[..width]),
+                        Epilogue::None | Epilogue::Gelu => to[..width].copy_from_slice(&sums[..width]),
+                    }
+                })
             });
         });
     });
@@ -213,6 +216,46 @@ impl Left for InPlace<'_> {
     }
 }
 
+/// Sums of a tile of rows over one panel, to be finished.
+pub(crate) struct Sums<'a> {
+    level: Level,
+    tile: &'a mut Tile,
+    scales: &'a [RowScale],
+    columns: Columns<'a>,
+    /// The first ones.
+    row: usize,
+    column: usize,
+}
+
+impl Sums<'_> {
+    /// Calls `sink(values, row, column)` with 32 outputs of each row, from `column` on, where those beyond
+    /// [`Linear::outputs`] mean nothing. They can be added to nothing.
+    pub(crate) fn each(self, ending: Ending, mut sink: impl FnMut(&[f32; PANEL], usize, usize)) {
+        self.level.finish(self.tile, self.scales, self.columns, ending);
+        let rows = self.tile.0.as_chunks::<PANEL>().0;
+        for (i, values) in rows[..self.scales.len()].iter().enumerate() {
+            sink(values, self.row + i, self.column);
+        }
+    }
+
+    /// Finishes them into their place in `out`, rows of `width` outputs.
+    pub(crate) fn into(self, ending: Ending, out: &mut [f32], width: usize) {
+        let to = &mut out[self.row * width + self.column..];
+        if width - self.column >= PANEL {
+            return self.level.finish_into(self.tile, self.scales, self.columns, ending, to, width);
+        }
+        let (level, rest) = (self.level, width - self.column);
+        let first = if ending == Ending::Add { Ending::Store } else { ending };
+        self.each(first, |values, row, column| {
+            let to = &mut out[row * width + column..][..rest];
+            match ending {
+                Ending::Add => level.add(to, &values[..rest]),
+                _ => to.copy_from_slice(&values[..rest]),
+            }
+        });
+    }
+}
+
 impl Linear {
     /// What products of many rows convert the activations to.
     pub(crate) fn operand(&self, ctx: &Context) -> Number {
@@ -228,15 +271,8 @@ impl Linear {
         0..self.outputs.div_ceil(PANEL)
     }
 
-    /// `x·Wᵀ + b`, and GELU of it if asked, for some panels of outputs: `sink(values, row, column)` gets 32 outputs of one
-    /// row, from `column` on, where those beyond [`Linear::outputs`] mean nothing.
-    pub(crate) fn product(
-        &self,
-        left: &impl Left,
-        panels: Range<usize>,
-        gelu: bool,
-        mut sink: impl FnMut(&[f32; PANEL], usize, usize),
-    ) {
+    /// `x·Wᵀ + b` for some panels of outputs, tile by tile as sums that `sink` finishes.
+    pub(crate) fn product(&self, left: &impl Left, panels: Range<usize>, mut sink: impl FnMut(Sums)) {
         let (level, number, depth) = (left.level(), left.number(), self.packed.depth());
         let height = level.tile_rows();
         let mut sums = Tile::new();
@@ -252,10 +288,8 @@ impl Linear {
                     }
                 }
                 scales[..count].iter_mut().enumerate().for_each(|(i, scale)| *scale = left.scale(first + i));
-                level.finish(&mut sums, &scales[..count], columns, gelu);
-                for (i, values) in sums.0.as_chunks::<PANEL>().0[..count].iter().enumerate() {
-                    sink(values, first + i, panel * PANEL);
-                }
+                let (scales, tile) = (&scales[..count], &mut sums);
+                sink(Sums { level, tile, scales, columns, row: first, column: panel * PANEL });
             }
         });
     }

@@ -170,7 +170,8 @@ fn int8_steps_are_those_of_a_row_without_its_outliers() {
         let want = reference::linear(&wide(&x), &w, &[], outputs, inputs);
         check(&format!("{ctx:?}"), &y, &want, |i| {
             let row = &w[i % outputs * inputs..][..inputs];
-            let (size, most) = row.iter().fold((0.0, 0.0_f64), |(sum, most), w| (sum + w.abs(), most.max(w.abs())));
+            let (size, most) =
+                row.iter().fold((0.0, 0.0_f64), |(sum, most), w| (sum + w.abs(), most.max(w.abs())));
             // Half a step of the range −1…1, and rounding of the outliers' own products in f32.
             size * 2.0 / 510.0 + 16.0 * super::U * (size * 2.0 + most * 1750.0)
         });

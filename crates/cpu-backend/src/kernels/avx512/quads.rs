@@ -72,7 +72,8 @@ pub(crate) unsafe fn quantise(
         let inner = (-inner_extreme(_mm512_sub_ps(_mm512_setzero_ps(), low)), inner_extreme(high));
         let (whole, most) = (all.1 - all.0, inner.1 - inner.0);
         beyond.clear();
-        let narrowed = if most > 0.0 && whole > WORTH * most { steps(x, n, inner, out, Some(beyond)) } else { None };
+        let narrowed =
+            if most > 0.0 && whole > WORTH * most { steps(x, n, inner, out, Some(beyond)) } else { None };
         let row = narrowed.unwrap_or_else(|| {
             beyond.clear();
             steps(x, n, all, out, None).unwrap_or_default()
