@@ -1,7 +1,7 @@
 //! Per-thread working memory that is grown once and then reused: no allocation in the steady state.
 
 use crate::aligned::Aligned;
-use crate::kernels::RowScale;
+use crate::kernels::{Beyond, RowScale};
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
@@ -11,6 +11,7 @@ type Spare<T> = RefCell<Vec<Aligned<T>>>;
 thread_local! {
     static FLOATS: Spare<f32> = const { RefCell::new(Vec::new()) };
     static BYTES: Spare<u8> = const { RefCell::new(Vec::new()) };
+    static BEYOND: Spare<Beyond> = const { RefCell::new(Vec::new()) };
     static SCALES: Spare<RowScale> = const { RefCell::new(Vec::new()) };
 }
 
@@ -27,6 +28,11 @@ pub(crate) fn with_bytes<R>(len: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
 /// As [`with`], for what rows of an operand stand for.
 pub(crate) fn with_scales<R>(len: usize, f: impl FnOnce(&mut [RowScale]) -> R) -> R {
     lend(&SCALES, len, f)
+}
+
+/// As [`with`], for what rows of an operand hold beyond their range.
+pub(crate) fn with_beyond<R>(len: usize, f: impl FnOnce(&mut [Beyond]) -> R) -> R {
+    lend(&BEYOND, len, f)
 }
 
 fn lend<T: Copy + Default, R>(

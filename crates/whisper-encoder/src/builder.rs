@@ -33,8 +33,8 @@ pub enum Device {
 #[non_exhaustive]
 pub enum Precision {
     /// The fastest that reads what f32 reads (the gates are in `tests/tests/cpu_fidelity.rs`). In the CPU's encoder: with
-    /// AVX-512 VNNI and BF16, layers fed by a norm in 8 bits where the checkpoint's weights are and everything else in
-    /// bf16; with BF16 alone, bf16; otherwise f32.
+    /// AVX-512 VNNI and BF16, linear layers in 8 bits where the checkpoint's weights are and everything else in bf16; with
+    /// BF16 alone, bf16; otherwise f32.
     #[default]
     Auto,
     /// f32 arithmetic. Int8 checkpoints keep int8 weights in the text decoder, widened where they are multiplied: equal
@@ -94,7 +94,7 @@ impl Precision {
             Self::Int8 => (context.with_int8_activations(), Keep::All(Storage::Int8)),
             // What `tests/tests/cpu_fidelity.rs` holds to the gates; without these instructions f32 is fastest.
             Self::Auto if level.has_vnni() && level.has_bf16() => {
-                (context.with_int8_activations(), Keep::WholeAfterNorms)
+                (context.with_int8_activations(), Keep::AsStored)
             }
             Self::Auto if level.has_bf16() => (context, Keep::All(Storage::Bf16)),
             Self::Auto => (context.with_f32_activations(), Keep::All(Storage::F32)),

@@ -1,11 +1,11 @@
-//! Attention where scores become weights in registers: bf16, every key seen.
+//! Attention where scores become weights in registers: every key seen.
 //!
-//! Weights are 2^(score − shift) with any shift near a row's largest score, since f32 and bf16 have exponents to spare and
+//! Weights are powers of (score − shift) with any shift near a row's largest score, since f32 and bf16 have exponents to spare and
 //! the shift falls out in the division at the end. Here it is the largest score among the first panel of keys, so the sum is
 //! at least 1; a later score that exceeds it by more than 60 (or is no number) sends the tile to the general way.
 
 use super::heads::{Heads, Shape};
-use crate::kernels::{Number, PANEL, TILE_ROWS, Tile, row_stride};
+use crate::kernels::{PANEL, TILE_ROWS, Tile, row_stride};
 use crate::scratch;
 use std::ops::Range;
 
@@ -35,6 +35,7 @@ pub(super) fn attend(
                     let shown = PANEL.min(n - panel * PANEL);
                     let to = &mut weights[panel * PANEL * number.size()..];
                     let useless = level.weigh(
+                        number,
                         queries,
                         stride,
                         right,
@@ -73,6 +74,6 @@ fn shifts(packed: &Heads, head: usize, row: usize) -> [f32; TILE_ROWS] {
     let mut scores = Tile::new();
     let (queries, keys) = (packed.queries(head, row), packed.keys(head, 0));
     let stride = shape.query_stride();
-    shape.level.multiply(Number::Bf16, queries, stride, keys, shape.depth(), &mut scores.0, PANEL, false);
+    shape.level.multiply(shape.number, queries, stride, keys, shape.depth(), &mut scores.0, PANEL, false);
     std::array::from_fn(|i| shape.level.largest(&scores.0[i * PANEL..][..PANEL.min(shape.keys)]))
 }

@@ -142,8 +142,8 @@ impl<'a> Packing<'a> {
         self.shape
     }
 
-    /// Converts `x`, from dimension `dim` (whole groups) on; the last ones are filled up with zeros.
-    fn convert<'b>(&self, dim: usize, x: &[f32], buffer: &'b mut [u8; 4 * MAX_HEAD_DIM]) -> &'b [u8] {
+    /// Converts up to 32 numbers, from dimension `dim` (whole groups) on; the last ones are filled up with zeros.
+    fn convert<'b>(&self, dim: usize, x: &[f32], buffer: &'b mut [u8; 4 * PANEL]) -> &'b [u8] {
         let Shape { level, number, head_dim, .. } = self.shape;
         assert!(dim.is_multiple_of(4) && dim + x.len() <= head_dim, "{} at {dim} of {head_dim}", x.len());
         let whole = &mut buffer[..x.len().next_multiple_of(4) * number.size()];
@@ -156,12 +156,14 @@ impl<'a> Packing<'a> {
     /// # Safety
     /// No other thread writes this row of this head.
     pub(crate) unsafe fn put_query(&self, head: usize, row: usize, dim: usize, x: &[f32]) {
-        let mut buffer = [0; 4 * MAX_HEAD_DIM];
-        let bytes = self.convert(dim, x, &mut buffer);
-        let from =
-            head * self.shape.parts()[0] + row * self.shape.query_stride() + dim * self.shape.number.size();
-        // SAFETY: the caller's.
-        unsafe { self.queries.part(from, bytes.len()) }.copy_from_slice(bytes);
+        let at = head * self.shape.parts()[0] + row * self.shape.query_stride();
+        let mut buffer = [0; 4 * PANEL];
+        for (dim, x) in (dim..).step_by(PANEL).zip(x.chunks(PANEL)) {
+            let bytes = self.convert(dim, x, &mut buffer);
+            // SAFETY: the caller's.
+            unsafe { self.queries.part(at + dim * self.shape.number.size(), bytes.len()) }
+                .copy_from_slice(bytes);
+        }
     }
 
     /// The key at position `key`: `x` from dimension `dim` on.
@@ -169,12 +171,14 @@ impl<'a> Packing<'a> {
     /// # Safety
     /// No other thread writes this position of this head.
     pub(crate) unsafe fn put_key(&self, head: usize, key: usize, dim: usize, x: &[f32]) {
-        let mut buffer = [0; 4 * MAX_HEAD_DIM];
-        let bytes = self.convert(dim, x, &mut buffer);
         let panel = head * self.shape.parts()[1] + key / PANEL * self.shape.key_panel();
-        let from = panel + dim * PANEL * self.shape.number.size() + key % PANEL * 4;
-        // SAFETY: the caller's; other positions lie between these groups of 4 bytes.
-        unsafe { self.keys.scatter::<4>(from, 4 * PANEL, bytes) }
+        let mut buffer = [0; 4 * PANEL];
+        for (dim, x) in (dim..).step_by(PANEL).zip(x.chunks(PANEL)) {
+            let bytes = self.convert(dim, x, &mut buffer);
+            let from = panel + dim * PANEL * self.shape.number.size() + key % PANEL * 4;
+            // SAFETY: the caller's; other positions lie between these groups of 4 bytes.
+            unsafe { self.keys.scatter::<4>(from, 4 * PANEL, bytes) }
+        }
     }
 
     /// The value at position `key`: `x` from dimension `dim` (a multiple of 32) on.
@@ -182,13 +186,13 @@ impl<'a> Packing<'a> {
     /// # Safety
     /// No other thread writes this position of this head.
     pub(crate) unsafe fn put_value(&self, head: usize, key: usize, dim: usize, x: &[f32]) {
-        let mut buffer = [0; 4 * MAX_HEAD_DIM];
-        let bytes = self.convert(dim, x, &mut buffer);
         let (size, group) = (self.shape.number.size(), self.shape.number.group());
         let head = head * self.shape.parts()[2];
         let row = key / group * PANEL * 4 + key % group * size;
-        for (i, bytes) in bytes.chunks(PANEL * size).enumerate() {
-            let from = head + (dim / PANEL + i) * self.shape.value_panel() + row;
+        let mut buffer = [0; 4 * PANEL];
+        for (dim, x) in (dim..).step_by(PANEL).zip(x.chunks(PANEL)) {
+            let bytes = self.convert(dim, x, &mut buffer);
+            let from = head + dim / PANEL * self.shape.value_panel() + row;
             // SAFETY: the caller's; other positions lie between these numbers.
             unsafe {
                 match size {

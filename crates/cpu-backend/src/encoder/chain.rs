@@ -4,7 +4,7 @@ use super::workspace::shape;
 use super::{Block, EPS, Norm, Workspace};
 use crate::attention::{Packing, unit};
 use crate::context::Context;
-use crate::kernels::{Disjoint, PANEL};
+use crate::kernels::{Disjoint, Ending};
 use crate::linear::{Linear, Operand, blocks};
 use crate::scratch;
 
@@ -74,11 +74,7 @@ impl Chain<'_> {
         scratch::with(rows * width, |hidden| {
             self.operand(block.fc1, rows, |operand| {
                 self.load_normal(block.mlp_norm, x, operand);
-                block.fc1.product(operand, block.fc1.panels(), true, |values, row, column| {
-                    let to = &mut hidden[row * width..(row + 1) * width][column..];
-                    let len = to.len().min(PANEL);
-                    to[..len].copy_from_slice(&values[..len]);
-                });
+                block.fc1.product(operand, block.fc1.panels(), |sums| sums.into(Ending::Gelu, hidden, width));
             });
             self.operand(block.fc2, rows, |operand| {
                 operand.load(hidden, width);
@@ -95,23 +91,29 @@ impl Chain<'_> {
         let place = |column: usize| (column / head_dim, column % head_dim);
         self.operand(block.query, rows, |operand| {
             self.load_normal(block.attention_norm, x, operand);
-            block.query.product(operand, block.query.panels(), false, |values, row, column| {
-                let (head, dim) = place(column);
-                // SAFETY: these rows belong to this task alone.
-                unsafe { packing.put_query(head, self.first + row, dim, &values.map(|v| v * scale)) };
+            block.query.product(operand, block.query.panels(), |sums| {
+                sums.each(Ending::Store, |values, row, column| {
+                    let (head, dim) = place(column);
+                    // SAFETY: these rows belong to this task alone.
+                    unsafe { packing.put_query(head, self.first + row, dim, &values.map(|v| v * scale)) };
+                })
             });
             self.matching(block.key, operand, block, x, |operand| {
-                block.key.product(operand, block.key.panels(), false, |values, row, column| {
-                    let (head, dim) = place(column);
-                    // SAFETY: as above.
-                    unsafe { packing.put_key(head, self.first + row, dim, values) };
+                block.key.product(operand, block.key.panels(), |sums| {
+                    sums.each(Ending::Store, |values, row, column| {
+                        let (head, dim) = place(column);
+                        // SAFETY: as above.
+                        unsafe { packing.put_key(head, self.first + row, dim, values) };
+                    })
                 });
             });
             self.matching(block.value, operand, block, x, |operand| {
-                block.value.product(operand, block.value.panels(), false, |values, row, column| {
-                    let (head, dim) = place(column);
-                    // SAFETY: as above.
-                    unsafe { packing.put_value(head, self.first + row, dim, values) };
+                block.value.product(operand, block.value.panels(), |sums| {
+                    sums.each(Ending::Store, |values, row, column| {
+                        let (head, dim) = place(column);
+                        // SAFETY: as above.
+                        unsafe { packing.put_value(head, self.first + row, dim, values) };
+                    })
                 });
             });
         });
@@ -152,10 +154,6 @@ impl Chain<'_> {
 
     /// x ← x + layer(operand).
     fn add_product(&self, layer: &Linear, operand: &Operand, x: &mut [f32]) {
-        layer.product(operand, layer.panels(), false, |values, row, column| {
-            let to = &mut x[row * self.d_model..(row + 1) * self.d_model][column..];
-            let len = to.len().min(PANEL);
-            self.ctx.level().add(&mut to[..len], &values[..len]);
-        });
+        layer.product(operand, layer.panels(), |sums| sums.into(Ending::Add, x, self.d_model));
     }
 }

@@ -5,7 +5,7 @@
 
 use super::workspace::{Workspace, enlarge};
 use crate::context::Context;
-use crate::kernels::{Disjoint, Number, PANEL};
+use crate::kernels::{Disjoint, Ending, Number, PANEL};
 use crate::linear::{InPlace, Linear, blocks};
 
 /// Taps of a convolution.
@@ -148,8 +148,8 @@ fn convolve(
             rows: range.len(),
         };
         let layer = convolution.layer;
-        layer.product(&left, layer.panels(), true, |values, row, column| {
-            sink(values, range.start + row, column);
+        layer.product(&left, layer.panels(), |sums| {
+            sums.each(Ending::Gelu, |values, row, column| sink(values, range.start + row, column));
         });
     });
 }

@@ -37,9 +37,12 @@ macro_rules! instantiate {
         /// # Safety
         /// The level's instructions; the rest as `generic::rows::finish`.
         $(#[$enable])*
-        pub(crate) unsafe fn finish(c: *mut f32, rows: &[RowScale], columns: rows::Columns<'_>, gelu: bool) {
+        pub(crate) unsafe fn finish(
+            c: *const f32, rows: &[RowScale], columns: rows::Columns<'_>, ending: rows::Ending, to: *mut f32,
+            stride: usize,
+        ) {
             // SAFETY: the contracts are the same.
-            unsafe { rows::finish::<$simd>(c, rows, columns, gelu) }
+            unsafe { rows::finish::<$simd>(c, rows, columns, ending, to, stride) }
         }
 
         /// # Safety

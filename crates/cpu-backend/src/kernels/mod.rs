@@ -21,8 +21,8 @@ pub(crate) use amx::tiles_are_configured;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::{TileSession, TileUnit, refusal as amx_refusal};
 pub(crate) use disjoint::Disjoint;
-pub(crate) use generic::rows::Columns;
-pub(crate) use product::{MAX_BYTE_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
+pub(crate) use generic::rows::{Columns, Ending};
+pub(crate) use product::{Beyond, MAX_BYTE_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
 
 use crate::level::{Level, LevelKind};
 use half::{bf16, f16};

@@ -1,7 +1,7 @@
 //! The one product that layers and attention are made of: a tile of rows times a panel of 32 columns, and what its
 //! sums need before and after.
 
-use super::{Columns, PANEL, TILE_ROWS, dispatch, portable};
+use super::{Columns, Ending, PANEL, TILE_ROWS, dispatch, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{amx, avx2, avx512};
 use crate::level::{Level, LevelKind};
@@ -53,6 +53,35 @@ pub(crate) struct RowScale {
 impl RowScale {
     /// Numbers that stand for themselves.
     pub(crate) const ONE: Self = Self { scale: 1.0, zero: 0.0 };
+}
+
+/// The numbers of a row that lie beyond the range of its steps: where, and by how many steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beyond {
+    count: usize,
+    places: [(u32, f32); Self::MOST],
+}
+
+impl Beyond {
+    /// Each costs a row of weights in f32; 16 in a row of 2048 is no more than a few per cent of its product.
+    const MOST: usize = 16;
+
+    pub(crate) fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// Returns whether there was room.
+    pub(crate) fn push(&mut self, at: usize, steps: f32) -> bool {
+        let Some(place) = self.places.get_mut(self.count) else { return false };
+        *place = (at as u32, steps);
+        self.count += 1;
+        true
+    }
+
+    /// (place, steps) of each.
+    pub(crate) fn places(&self) -> &[(u32, f32)] {
+        &self.places[..self.count]
+    }
 }
 
 /// Sums of one tile, on a cache line.
@@ -134,9 +163,8 @@ impl Level {
         }
     }
 
-    /// Rounds `x` to `number`s, the first at `out[0]`, zeros (or what stands for them) up to the end of `out`.
-    /// A row that holds what is not finite gives non-finite products.
-    pub(crate) fn convert(self, number: Number, x: &[f32], out: &mut [u8]) -> RowScale {
+    /// Rounds `x` to f32 or bf16, the first at `out[0]`, zeros up to the end of `out`.
+    pub(crate) fn convert(self, number: Number, x: &[f32], out: &mut [u8]) {
         assert!(self.multiplies(number), "{self} does not multiply {number:?}");
         assert!(out.len() >= x.len() * number.size());
         match number {
@@ -145,19 +173,40 @@ impl Level {
                 // SAFETY: as long as x, and any bytes may be written.
                 unsafe { std::ptr::copy_nonoverlapping(x.as_ptr().cast(), whole.as_mut_ptr(), whole.len()) };
                 rest.fill(0);
-                RowScale::ONE
             }
             #[cfg(target_arch = "x86_64")]
             Number::Bf16 => {
                 // SAFETY: the bounds were checked; `multiplies` proves AVX-512 and its BF16 instructions.
                 unsafe { avx512::narrow(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len()) };
-                RowScale::ONE
             }
+            _ => unreachable!("`multiplies` is false on this target, or rows are to be quantised"),
+        }
+    }
+
+    /// Rounds `x` to u8 in steps of the row's own, its few largest numbers into `beyond`; what stands for zeros up to the end of
+    /// `out`. A row that holds what is not finite gives non-finite products.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has VNNI"))]
+    pub(crate) fn quantise(self, x: &[f32], out: &mut [u8], beyond: &mut Beyond) -> RowScale {
+        assert!(self.has_vnni() && out.len() >= x.len());
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512 and its VNNI instructions.
+        return unsafe { avx512::quantise(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len(), beyond) };
+        #[cfg(not(target_arch = "x86_64"))]
+        unreachable!("`has_vnni` is false on this target")
+    }
+
+    /// `sums[32] += steps · b[at]` for each place of `beyond`, `b` a panel of i8 as [`Level::multiply`] takes it.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has VNNI"))]
+    pub(crate) fn add_beyond(self, beyond: &Beyond, b: &[u8], sums: &mut [f32]) {
+        assert!(self.has_vnni() && sums.len() >= PANEL);
+        for &(at, steps) in beyond.places() {
+            let at = at as usize;
+            assert!(b.len() >= (at / 4 + 1) * 4 * PANEL);
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the bounds were checked; `multiplies` proves AVX-512 and its VNNI instructions.
-            Number::U8 => unsafe { avx512::quantise(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len()) },
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => unreachable!("`multiplies` is false on this target"),
+            // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512.
+            unsafe {
+                avx512::add_row(b.as_ptr(), at, steps, sums.as_mut_ptr());
+            }
         }
     }
 
@@ -175,16 +224,18 @@ impl Level {
 
     /// Whether it has [`Level::weigh`].
     pub(crate) fn weighs(self, number: Number) -> bool {
-        number == Number::Bf16 && self.has_bf16() && self.tile_rows() == TILE_ROWS
+        self.kind() == LevelKind::Avx512 && number != Number::U8 && self.multiplies(number)
     }
 
-    /// Attention's weights of a tile of queries for one panel of keys in one go, in bf16: 2^(a·b − shift), of which the
-    /// first `keys` columns count, to rows of `out` `out_stride` bytes apart, and lane by lane to `totals`. Returns whether
-    /// they are of no use, because a score exceeds its shift by more than 60; one that is no number makes its total none.
+    /// Attention's weights of a tile of queries for one panel of keys in one go: e^(a·b − shift) in f32, 2^(a·b − shift) in
+    /// bf16, of which the first `keys` columns count, to rows of `out` `out_stride` bytes apart, and lane by lane to `totals`.
+    /// Returns whether they are of no use, because a score exceeds its shift by more than 60; one that is no number makes its
+    /// total none.
     #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
-    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has bf16"))]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here weighs"))]
     pub(crate) fn weigh(
         self,
+        number: Number,
         a: &[u8],
         stride: usize,
         b: &[u8],
@@ -195,23 +246,43 @@ impl Level {
         out_stride: usize,
         totals: &mut [[f32; 16]; TILE_ROWS],
     ) -> bool {
-        assert!(self.weighs(Number::Bf16) && depth.is_multiple_of(2) && keys <= PANEL);
-        assert!(a.len() >= (TILE_ROWS - 1) * stride + 2 * depth && b.len() >= 2 * depth * PANEL);
-        assert!(out_stride >= 2 * PANEL && out.len() >= (TILE_ROWS - 1) * out_stride + 2 * PANEL);
+        let size = number.size();
+        assert!(self.weighs(number) && depth.is_multiple_of(number.group()) && keys <= PANEL);
+        assert!(a.len() >= (TILE_ROWS - 1) * stride + size * depth && b.len() >= size * depth * PANEL);
+        assert!(out_stride >= size * PANEL && out.len() >= (TILE_ROWS - 1) * out_stride + size * PANEL);
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the bounds were checked; `weighs` proves AVX-512 and its BF16 instructions.
+        // SAFETY: the bounds were checked; `weighs` proves AVX-512, and for bf16 its BF16 instructions.
         return unsafe {
-            let (a, b, out) = (a.as_ptr(), b.as_ptr(), out.as_mut_ptr());
-            avx512::weigh(a, stride, b, depth / 2, shift, keys, out, out_stride, totals)
+            let (a, b, out, groups) = (a.as_ptr(), b.as_ptr(), out.as_mut_ptr(), depth / number.group());
+            match number {
+                Number::F32 => avx512::weigh_f32(a, stride, b, groups, shift, keys, out, out_stride, totals),
+                _ => avx512::weigh_bf16(a, stride, b, groups, shift, keys, out, out_stride, totals),
+            }
         };
         #[cfg(not(target_arch = "x86_64"))]
         unreachable!("`weighs` is false on this target")
     }
 
-    /// Ends the sums of as many rows as `rows` has, see [`Columns`].
-    pub(crate) fn finish(self, sums: &mut Tile, rows: &[RowScale], columns: Columns<'_>, gelu: bool) {
+    /// Ends the sums of as many rows as `rows` has, see [`Columns`], where they are.
+    pub(crate) fn finish(self, sums: &mut Tile, rows: &[RowScale], columns: Columns<'_>, ending: Ending) {
         assert!(rows.len() <= MAX_TILE_ROWS);
         let c = sums.0.as_mut_ptr();
-        dispatch!(self, finish(c, rows, columns, gelu));
+        dispatch!(self, finish(c, rows, columns, ending, c, PANEL));
+    }
+
+    /// As [`Level::finish`], to rows of 32 that are `stride` apart.
+    pub(crate) fn finish_into(
+        self,
+        sums: &Tile,
+        rows: &[RowScale],
+        columns: Columns<'_>,
+        ending: Ending,
+        to: &mut [f32],
+        stride: usize,
+    ) {
+        let Some(last) = rows.len().checked_sub(1) else { return };
+        assert!(rows.len() <= MAX_TILE_ROWS && stride >= PANEL && to.len() >= last * stride + PANEL);
+        let (c, to) = (sums.0.as_ptr(), to.as_mut_ptr());
+        dispatch!(self, finish(c, rows, columns, ending, to, stride));
     }
 }

@@ -5,7 +5,9 @@
 
 use super::{Epilogue, Linear, Storage};
 use crate::context::Context;
-use crate::kernels::{Columns, Disjoint, MAX_BYTE_DEPTH, Matrix, Number, PANEL, RowScale, Tile, row_stride};
+use crate::kernels::{
+    Beyond, Columns, Disjoint, Ending, MAX_BYTE_DEPTH, Matrix, Number, PANEL, RowScale, Tile, row_stride,
+};
 use crate::level::Level;
 use crate::scratch;
 use std::ops::Range;
@@ -41,13 +43,16 @@ pub(super) fn forward(
         let x = &x[range.start * inputs..range.end * inputs];
         Operand::with(ctx.level(), layer.operand(ctx), range.len(), inputs, |operand| {
             operand.load(x, inputs);
-            layer.product(operand, share, epilogue == Epilogue::Gelu, |sums, row, column| {
-                let to = &mut out.row(row)[column - first_column..];
-                let width = to.len().min(PANEL);
-                match epilogue {
-                    Epilogue::Residual => ctx.level().add(&mut to[..width], &sums[..width]),
-                    Epilogue::None | Epilogue::Gelu => to[..width].copy_from_slice(&sums[..width]),
-                }
+            let ending = if epilogue == Epilogue::Gelu { Ending::Gelu } else { Ending::Store };
+            layer.product(operand, share, |sums| {
+                sums.each(ending, |sums, row, column| {
+                    let to = &mut out.row(row)[column - first_column..];
+                    let width = to.len().min(PANEL);
+                    match epilogue {
+                        Epilogue::Residual => ctx.level().add(&mut to[..width], &sums[..width]),
+                        Epilogue::None | Epilogue::Gelu => to[..width].copy_from_slice(&sums[..width]),
+                    }
+                })
             });
         });
     });
@@ -89,6 +94,8 @@ pub(crate) struct Operand<'a> {
     /// At [`Operand::stride`]; those beyond the rows hold whatever they held.
     bytes: &'a mut [u8],
     scales: &'a mut [RowScale],
+    /// One a row if the numbers are bytes, else none.
+    beyond: &'a mut [Beyond],
     rows: usize,
     depth: usize,
 }
@@ -108,7 +115,9 @@ impl Operand<'_> {
         scratch::with_bytes(padded * stride, |bytes| {
             scratch::with_scales(padded, |scales| {
                 scales.fill(RowScale::ONE);
-                f(&mut Operand { level, number, bytes, scales, rows, depth })
+                scratch::with_beyond(if number == Number::U8 { rows } else { 0 }, |beyond| {
+                    f(&mut Operand { level, number, bytes, scales, beyond, rows, depth })
+                })
             })
         })
     }
@@ -126,7 +135,10 @@ impl Operand<'_> {
     pub(crate) fn set(&mut self, row: usize, x: &[f32]) {
         let stride = self.stride();
         let to = &mut self.bytes[row * stride..][..self.depth * self.number.size()];
-        self.scales[row] = self.level.convert(self.number, x, to);
+        match self.beyond.get_mut(row) {
+            Some(beyond) => self.scales[row] = self.level.quantise(x, to, beyond),
+            None => self.level.convert(self.number, x, to),
+        }
     }
 
     /// Converts all rows of `x` `[rows, width]`.
@@ -161,6 +173,10 @@ pub(crate) trait Left {
     fn from(&self, row: usize) -> (&[u8], usize);
     /// What row `row` stands for.
     fn scale(&self, row: usize) -> RowScale;
+    /// What row `row` holds beyond its range.
+    fn beyond(&self, _row: usize) -> Option<&Beyond> {
+        None
+    }
 }
 
 impl Left for Operand<'_> {
@@ -178,6 +194,9 @@ impl Left for Operand<'_> {
     }
     fn scale(&self, row: usize) -> RowScale {
         self.scales[row]
+    }
+    fn beyond(&self, row: usize) -> Option<&Beyond> {
+        self.beyond.get(row)
     }
 }
 
@@ -199,6 +218,46 @@ impl Left for InPlace<'_> {
     }
 }
 
+/// Sums of a tile of rows over one panel, to be finished.
+pub(crate) struct Sums<'a> {
+    level: Level,
+    tile: &'a mut Tile,
+    scales: &'a [RowScale],
+    columns: Columns<'a>,
+    /// The first ones.
+    row: usize,
+    column: usize,
+}
+
+impl Sums<'_> {
+    /// Calls `sink(values, row, column)` with 32 outputs of each row, from `column` on, where those beyond
+    /// [`Linear::outputs`] mean nothing. They can be added to nothing.
+    pub(crate) fn each(self, ending: Ending, mut sink: impl FnMut(&[f32; PANEL], usize, usize)) {
+        self.level.finish(self.tile, self.scales, self.columns, ending);
+        let rows = self.tile.0.as_chunks::<PANEL>().0;
+        for (i, values) in rows[..self.scales.len()].iter().enumerate() {
+            sink(values, self.row + i, self.column);
+        }
+    }
+
+    /// Finishes them into their place in `out`, rows of `width` outputs.
+    pub(crate) fn into(self, ending: Ending, out: &mut [f32], width: usize) {
+        let to = &mut out[self.row * width + self.column..];
+        if width - self.column >= PANEL {
+            return self.level.finish_into(self.tile, self.scales, self.columns, ending, to, width);
+        }
+        let (level, rest) = (self.level, width - self.column);
+        let first = if ending == Ending::Add { Ending::Store } else { ending };
+        self.each(first, |values, row, column| {
+            let to = &mut out[row * width + column..][..rest];
+            match ending {
+                Ending::Add => level.add(to, &values[..rest]),
+                _ => to.copy_from_slice(&values[..rest]),
+            }
+        });
+    }
+}
+
 impl Linear {
     /// What products of many rows convert the activations to.
     pub(crate) fn operand(&self, ctx: &Context) -> Number {
@@ -215,15 +274,8 @@ impl Linear {
         0..self.outputs.div_ceil(PANEL)
     }
 
-    /// `x·Wᵀ + b`, and GELU of it if asked, for some panels of outputs: `sink(values, row, column)` gets 32 outputs of one
-    /// row, from `column` on, where those beyond [`Linear::outputs`] mean nothing.
-    pub(crate) fn product(
-        &self,
-        left: &impl Left,
-        panels: Range<usize>,
-        gelu: bool,
-        mut sink: impl FnMut(&[f32; PANEL], usize, usize),
-    ) {
+    /// `x·Wᵀ + b` for some panels of outputs, tile by tile as sums that `sink` finishes.
+    pub(crate) fn product(&self, left: &impl Left, panels: Range<usize>, mut sink: impl FnMut(Sums)) {
         let (level, number, depth) = (left.level(), left.number(), self.packed.depth());
         let height = level.tile_rows();
         let mut sums = Tile::new();
@@ -233,11 +285,14 @@ impl Linear {
                 level.multiply(number, rows, stride, bytes, depth, &mut sums.0, PANEL, false);
                 let count = height.min(left.rows() - first);
                 let mut scales = [RowScale::ONE; crate::kernels::MAX_TILE_ROWS];
-                scales[..count].iter_mut().enumerate().for_each(|(i, scale)| *scale = left.scale(first + i));
-                level.finish(&mut sums, &scales[..count], columns, gelu);
-                for (i, values) in sums.0.as_chunks::<PANEL>().0[..count].iter().enumerate() {
-                    sink(values, first + i, panel * PANEL);
+                for (i, sums) in sums.0.as_chunks_mut::<PANEL>().0[..count].iter_mut().enumerate() {
+                    if let Some(beyond) = left.beyond(first + i) {
+                        level.add_beyond(beyond, bytes, sums);
+                    }
                 }
+                scales[..count].iter_mut().enumerate().for_each(|(i, scale)| *scale = left.scale(first + i));
+                let (scales, tile) = (&scales[..count], &mut sums);
+                sink(Sums { level, tile, scales, columns, row: first, column: panel * PANEL });
             }
         });
     }

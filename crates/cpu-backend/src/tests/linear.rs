@@ -190,6 +190,51 @@ fn int8_products_do_not_overflow() {
     }
 }
 
+/// A few numbers that tower over the rest of a row keep their size, and the rest keeps steps of its own range.
+#[test]
+fn int8_steps_are_those_of_a_row_without_its_outliers() {
+    let contexts = contexts().into_iter().map(Context::with_int8_activations);
+    for ctx in contexts.filter(Context::int8_products) {
+        let (rows, inputs, outputs) = (40, 515, 35);
+        let layer = layer(outputs, inputs, Storage::Int8, &[]);
+        let w = wide(&stored(&layer));
+        let mut x = numbers(7, rows * inputs);
+        for (i, row) in x.chunks_exact_mut(inputs).enumerate() {
+            // The least, the greatest or both; one lies in the last, half empty group of weights.
+            row[i] = [-400.0, 1000.0][i % 2];
+            row[17 + i] = 300.0;
+            row[inputs - 1] = -50.0;
+        }
+        let mut y = vec![0.0; rows * outputs];
+        layer.forward(&ctx, &x, rows, &mut y, Epilogue::None);
+        let want = reference::linear(&wide(&x), &w, &[], outputs, inputs);
+        check(&format!("{ctx:?}"), &y, &want, |i| {
+            let row = &w[i % outputs * inputs..][..inputs];
+            let (size, most) =
+                row.iter().fold((0.0, 0.0_f64), |(sum, most), w| (sum + w.abs(), most.max(w.abs())));
+            // Half a step of the range −1…1, and rounding of the outliers' own products in f32.
+            size * 2.0 / 510.0 + 16.0 * super::U * (size * 2.0 + most * 1750.0)
+        });
+    }
+}
+
+/// Rows whose numbers are mostly zeros have no narrower range than their own.
+#[test]
+fn int8_rows_of_little_else_than_zeros() {
+    let contexts = contexts().into_iter().map(Context::with_int8_activations);
+    for ctx in contexts.filter(Context::int8_products) {
+        let (rows, inputs, outputs) = (12, 64, 32);
+        let layer = layer(outputs, inputs, Storage::Int8, &[]);
+        let w = wide(&stored(&layer));
+        let mut x = vec![0.0; rows * inputs];
+        x.chunks_exact_mut(inputs).enumerate().for_each(|(i, row)| row[i] = i as f32 - 3.0);
+        let mut y = vec![f32::NAN; rows * outputs];
+        layer.forward(&ctx, &x, rows, &mut y, Epilogue::None);
+        let want = reference::linear(&wide(&x), &w, &[], outputs, inputs);
+        check(&format!("{ctx:?}"), &y, &want, |i| 16.0 * super::U * want[i].abs() + 1e-30);
+    }
+}
+
 #[test]
 fn nothing_in_or_out() {
     for ctx in contexts() {

@@ -98,15 +98,6 @@ pub trait Accelerator: Send + Sync {
     /// If the bias does not fit, or the device has no room.
     fn prepare(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared>;
 
-    /// As [`Self::prepare`], for a layer whose input is no norm's output: single values may tower over the rest of a row,
-    /// which few bits do not hold.
-    ///
-    /// # Errors
-    /// As [`Self::prepare`].
-    fn prepare_uneven(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
-        self.prepare(weight, bias)
-    }
-
     /// `x Wᵀ + b` and the epilogue: `[frames, in]` ▸ `[frames, out]`.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use super::linear::{Bias, Input, Linear};
+use super::linear::{Bias, Linear};
 use super::norm::LayerNorm;
 use crate::Result;
 use crate::accelerator::{Accelerator, BlockParts, Epilogue};
@@ -29,20 +29,18 @@ impl Block {
         let config = checkpoint.config();
         let (d, ffn) = (config.d_model, config.audio_ffn);
         let at = |part: &str| format!("encoder.layers.{index}.{part}");
-        let linear = |part: &str, shape, bias, input| {
-            Linear::load(checkpoint, accelerator, &at(part), shape, bias, input)
-        };
+        let linear = |part: &str, shape, bias| Linear::load(checkpoint, accelerator, &at(part), shape, bias);
         Ok(Self {
             index,
             heads: config.n_audio_head,
             attn_ln: LayerNorm::load(checkpoint, &at("self_attn_layer_norm"), d)?,
-            query: linear("self_attn.q_proj", (d, d), Bias::Stored, Input::Norm)?,
-            key: linear("self_attn.k_proj", (d, d), Bias::Absent, Input::Norm)?,
-            value: linear("self_attn.v_proj", (d, d), Bias::Stored, Input::Norm)?,
-            out: linear("self_attn.out_proj", (d, d), Bias::Stored, Input::Elsewhere)?,
+            query: linear("self_attn.q_proj", (d, d), Bias::Stored)?,
+            key: linear("self_attn.k_proj", (d, d), Bias::Absent)?,
+            value: linear("self_attn.v_proj", (d, d), Bias::Stored)?,
+            out: linear("self_attn.out_proj", (d, d), Bias::Stored)?,
             mlp_ln: LayerNorm::load(checkpoint, &at("final_layer_norm"), d)?,
-            fc1: linear("fc1", (ffn, d), Bias::Stored, Input::Norm)?,
-            fc2: linear("fc2", (d, ffn), Bias::Stored, Input::Elsewhere)?,
+            fc1: linear("fc1", (ffn, d), Bias::Stored)?,
+            fc2: linear("fc2", (d, ffn), Bias::Stored)?,
         })
     }
 

@@ -14,13 +14,6 @@ pub(crate) enum Bias {
     Absent,
 }
 
-/// Where a layer's input comes from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Input {
-    Norm,
-    Elsewhere,
-}
-
 /// A prepared linear layer.
 pub(crate) struct Linear(pub(crate) Prepared);
 
@@ -32,7 +25,6 @@ impl Linear {
         name: &str,
         (outputs, inputs): (usize, usize),
         bias: Bias,
-        input: Input,
     ) -> Result<Self> {
         let full_name = format!("{name}.weight");
         let weight = checkpoint.matrix(&full_name, outputs, inputs)?;
@@ -40,10 +32,7 @@ impl Linear {
             Bias::Stored => Some(checkpoint.vector(&format!("{name}.bias"), outputs)?),
             Bias::Absent => None,
         };
-        let prepared = match input {
-            Input::Norm => accelerator.prepare(&weight, bias.as_deref()),
-            Input::Elsewhere => accelerator.prepare_uneven(&weight, bias.as_deref()),
-        };
+        let prepared = accelerator.prepare(&weight, bias.as_deref());
         Ok(Self(prepared.map_err(|error| checkpoint.unfit(&full_name, &error.to_string()))?))
     }
 

@@ -258,23 +258,48 @@ pub(crate) struct Columns<'a> {
     pub(crate) bias: &'a [f32; PANEL],
 }
 
-/// Ends a block of sums: `(c − zero·sums)·(row scale · column scale) + bias`, then GELU if asked.
+/// What finished sums become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The result.
+    Store,
+    /// Its GELU is the result.
+    Gelu,
+    /// They are added to what is there.
+    Add,
+}
+
+/// Ends a block of sums: `(c − zero·sums)·(row scale · column scale) + bias`, then as `ending` says, to rows of 32 that are
+/// `stride` apart.
 ///
 /// # Safety
-/// As [`Simd`]; `c` holds as many rows of 32 as there are in `rows`.
+/// As [`Simd`]; `c` holds as many rows of 32 as there are in `rows`, and so does `to`, which is `c` at stride 32 or disjoint.
 #[inline(always)]
-pub(crate) unsafe fn finish<S: Simd>(c: *mut f32, rows: &[RowScale], columns: Columns<'_>, gelu: bool) {
+pub(crate) unsafe fn finish<S: Simd>(
+    c: *const f32,
+    rows: &[RowScale],
+    columns: Columns<'_>,
+    ending: Ending,
+    to: *mut f32,
+    stride: usize,
+) {
     for (row, of_row) in rows.iter().enumerate() {
         let mut column = 0;
         while column < PANEL {
             // SAFETY: row < rows, column + LANES ≤ 32.
             unsafe {
-                let p = c.add(row * PANEL + column);
+                let to = to.add(row * stride + column);
                 let load = |from: &[f32; PANEL]| S::load(from.as_ptr().add(column));
                 let excess = S::mul(S::splat(of_row.zero), load(columns.sums));
                 let scale = S::mul(S::splat(of_row.scale), load(columns.scale));
-                let v = S::fma(S::sub(S::load(p), excess), scale, load(columns.bias));
-                S::store(p, if gelu { Gelu.apply::<S>(v) } else { v });
+                let sum = S::load(c.add(row * PANEL + column));
+                let v = S::fma(S::sub(sum, excess), scale, load(columns.bias));
+                let v = match ending {
+                    Ending::Store => v,
+                    Ending::Gelu => Gelu.apply::<S>(v),
+                    Ending::Add => S::add(S::load(to), v),
+                };
+                S::store(to, v);
             }
             column += S::LANES;
         }

@@ -18,8 +18,8 @@ use crate::{CancelToken, Error, LogMel, Result};
 pub enum Keep {
     /// All in one storage.
     All(Storage),
-    /// Whole numbers as whole numbers where the input is a norm's output, everything else in bf16.
-    WholeAfterNorms,
+    /// Whole numbers as whole numbers, everything else in bf16.
+    AsStored,
 }
 
 /// Computes with `cpu-backend` at one level, in one thread pool.
@@ -51,16 +51,8 @@ impl Accelerator for CpuAccelerator {
     fn prepare(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
         let storage = match (self.keep, weight.as_cpu()) {
             (Keep::All(storage), _) => storage,
-            (Keep::WholeAfterNorms, Weights::Int8 { .. }) => Storage::Int8,
-            (Keep::WholeAfterNorms, _) => Storage::Bf16,
-        };
-        packed(weight, bias, storage)
-    }
-
-    fn prepare_uneven(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
-        let storage = match self.keep {
-            Keep::All(storage) => storage,
-            Keep::WholeAfterNorms => Storage::Bf16,
+            (Keep::AsStored, Weights::Int8 { .. }) => Storage::Int8,
+            (Keep::AsStored, _) => Storage::Bf16,
         };
         packed(weight, bias, storage)
     }
