@@ -3,6 +3,7 @@
 mod few;
 mod many;
 mod pack;
+mod words;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -10,6 +11,7 @@ use crate::kernels::PANEL;
 use half::{bf16, f16};
 pub(crate) use many::{InPlace, Operand, blocks};
 use pack::Packed;
+pub(crate) use words::with_words;
 
 /// Rows up to which the weights are streamed once with f32 arithmetic instead of multiplied in tiles.
 const FEW_ROWS: usize = 8;
@@ -131,7 +133,8 @@ impl Linear {
     /// Up to 8 rows stream the weights once, at the speed of memory; more go through tiles. Both use f32
     /// activations and f32 sums, so they differ from exact arithmetic on the stored weights by rounding only. Two
     /// exceptions: more than 8 rows times weights kept as bf16, on a level with bf16 products, round the activations
-    /// to bf16 unless [`Context::with_f32_activations`] forbids it; and [`Context::with_int8_activations`] is a wish for the like in 8 bits.
+    /// to bf16 unless [`Context::with_f32_activations`] forbids it; and [`Context::with_int8_activations`] and
+    /// [`Context::with_int16_activations`] are wishes for the like in 8 and 16 bits.
     ///
     /// # Panics
     /// When `x` or `y` does not hold what `rows` says.
@@ -141,7 +144,9 @@ impl Linear {
         if rows == 0 || self.outputs == 0 {
             return;
         }
-        if rows <= FEW_ROWS {
+        if words::fits(self, ctx) {
+            words::forward(self, ctx, x, rows, y, epilogue);
+        } else if rows <= FEW_ROWS {
             few::forward(self, ctx, x, rows, y, epilogue);
         } else {
             many::forward(self, ctx, x, rows, y, epilogue);

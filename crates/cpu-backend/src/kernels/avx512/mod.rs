@@ -4,11 +4,13 @@ mod exponentials;
 mod lanes;
 mod pairs;
 mod quads;
+mod words;
 
 pub(crate) use exponentials::{exp2_bf16, weigh};
 pub(crate) use lanes::Avx512;
 pub(crate) use pairs::{narrow, tile_bf16};
 pub(crate) use quads::{quantise, tile_u8};
+pub(crate) use words::{few_words, split};
 
 crate::kernels::instantiate::instantiate!(
     lanes::Avx512, tile 12 x 2,
