@@ -5,6 +5,9 @@ use super::PANEL;
 use super::avx512;
 use crate::level::Level;
 
+/// Rows that are multiplied at once: with two registers of columns and two bytes, 24 of AVX-512's 32 registers are sums.
+pub(crate) const WORD_ROWS: usize = 6;
+
 /// Bytes of a row of `depth` activations in 16 bits.
 pub(crate) fn word_stride(depth: usize) -> usize {
     2 * depth.next_multiple_of(16)

@@ -11,7 +11,6 @@ use crate::kernels::PANEL;
 use half::{bf16, f16};
 pub(crate) use many::{InPlace, Operand, blocks};
 use pack::Packed;
-pub(crate) use words::with_words;
 
 /// Rows up to which the weights are streamed once with f32 arithmetic instead of multiplied in tiles.
 const FEW_ROWS: usize = 8;

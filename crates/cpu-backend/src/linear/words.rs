@@ -47,7 +47,7 @@ pub(super) fn forward(
 }
 
 /// Calls `f` with the rows of `x` `[rows, depth]` in 16 bits.
-pub(crate) fn with_words(ctx: &Context, x: &[f32], rows: usize, depth: usize, f: impl FnOnce(Words)) {
+fn with_words(ctx: &Context, x: &[f32], rows: usize, depth: usize, f: impl FnOnce(Words)) {
     let stride = word_stride(depth);
     scratch::with(rows, |steps| {
         scratch::with_bytes(rows * stride, |bytes| {

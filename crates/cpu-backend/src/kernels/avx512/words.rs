@@ -3,13 +3,11 @@
 //! An activation is 256·h + l − 32768 steps, with h and l one byte each, so a product is two of u8 and i8. Widening four
 //! weights to f32 costs more instructions than multiplying them twice: a few rows come at the cost of one.
 
-use crate::kernels::{PANEL, generic::simd::Simd};
+use crate::kernels::{PANEL, WORD_ROWS, generic::simd::Simd};
 use std::arch::x86_64::*;
 
 use super::Avx512;
 
-/// Rows of a block: with two registers of columns and two bytes, 24 of 32 registers are sums.
-pub(crate) const WORD_ROWS: usize = 6;
 /// How far ahead of what it multiplies a product asks for weights, in bytes, as the streams of f32 do.
 const AHEAD: usize = 4096;
 
