@@ -1,7 +1,7 @@
 """Measures our engine and its peers in turn on one machine, and writes a table and its JSON.
 
 Each measurement is a process of its own (so that memory is its own and no thread of another spins beside it). A round
-measures every contender once, one after another; medians over the rounds count, and their spread is given. Two tasks:
+measures every contender once, one after another; medians over the rounds count, and their spread is given, too. Two tasks:
 `window`, a clip of up to 30 s (mel, encoder and decoder apart), and `file`, the clip many times in a row by the
 contender's own sequential algorithm. All decode greedily in English with timestamps, and fall back as each does.
 """
@@ -93,11 +93,29 @@ def rounds(wavs: dict, args):
         yield number + 1, result
 
 
+def commit() -> str:
+    """What was measured, as git names it; `-dirty` if the checkout held more."""
+    told = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True)
+    return told.stdout.strip() or "no commit"
+
+
+def arguments() -> list:
+    """As given, but for the folders, which are this machine's own."""
+    words, own = [], False
+    for word in sys.argv[1:]:
+        own = word.startswith("--") and word.split("=")[0] in ("--models", "--bin", "--out", "--model") or own and not word.startswith("--")
+        if not own:
+            words.append(word)
+    return words
+
+
 def save(args, done: int, measured: dict, seconds: float, repeat: int, text: str) -> str:
     """Writes the JSON, and the table beside it, which it returns."""
     result = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(),
+        "commit": commit(),
+        "command": shlex.join(arguments()),
         "threads": args.threads,
         "rounds": done,
         "clip": {"names": [clip.stem for clip in args.clip], "seconds": seconds, "text": text},

@@ -24,26 +24,27 @@ def rate(run: dict) -> float:
     return run["tokens"] / run["decode_ms"] * 1e3
 
 
-def spread(values: list) -> dict:
-    """Of the values of one contender: the median, and how far they lie apart, in parts of it."""
+def spread(rounds: list) -> dict:
+    """Of one contender, whose rounds each have a list of runs: the median of the rounds' medians, and how far these lie
+    apart, in parts of it. Of a single round, how far its runs do: one value would have no spread."""
+    values = [median(runs) for runs in rounds] if len(rounds) > 1 else rounds[0]
     middle = median(values)
-    return {"median": middle, "least": min(values), "most": max(values), "spread": (max(values) - min(values)) / middle}
+    return {"median": middle, "least": min(values), "most": max(values), "spread": (max(values) - min(values)) / middle if len(values) > 1 else None}
 
 
 def summary(tasks: dict, text: str, repeat: int) -> dict:
-    """Each round gives one value, its own median; what is said of the rounds is said of these."""
     result = {}
     windows = [report for report in tasks.get("window", []) if "error" not in report]
     files = [report for report in tasks.get("file", []) if "error" not in report]
     if windows:
         for name, of in [("mel_ms", lambda run: run["mel_ms"]), ("encode_ms", lambda run: run["encode_ms"]),
                          ("tokens_per_s", rate), ("window_ms", lambda run: run["total_ms"])]:
-            result[name] = spread([median(map(of, report["runs"])) for report in windows])
-        result["load_ms"] = spread([report["load_ms"] for report in windows + files])
+            result[name] = spread([[of(run) for run in report["runs"]] for report in windows])
+        result["load_ms"] = spread([[report["load_ms"]] for report in windows + files])
         result["tokens"] = windows[-1]["runs"][-1]["tokens"]
         result["window_wer"] = wer(text, windows[-1]["runs"][-1]["text"])
     if files:
-        result["file_ms"] = spread([report.get("file_ms", report["process"]["wall_ms"]) for report in files])
+        result["file_ms"] = spread([[report.get("file_ms", report["process"]["wall_ms"])] for report in files])
         result["peak_rss_mib"] = max(report["process"]["peak_rss_mib"] for report in files)
         if "text" in files[-1]:
             result["file_wer"] = wer(" ".join([text] * repeat), files[-1]["text"])
@@ -61,11 +62,13 @@ def summaries(result: dict) -> dict:
 
 
 def _cell(entry: dict, key: str, ours: dict, digits: int, scale: float = 1.0, more_is_better: bool = False) -> str:
-    """Median ± half the spread, and in brackets how many times ours is as good."""
+    """Median ± half the spread if there is one, and in brackets how many times ours is as good."""
     if key not in entry:
         return "–"
     value = entry[key]["median"]
-    cell = f"{value * scale:.{digits}f} ±{50 * entry[key]['spread']:.0f} %"
+    cell = f"{value * scale:.{digits}f}"
+    if entry[key]["spread"] is not None:
+        cell += f" ±{50 * entry[key]['spread']:.0f} %"
     if key in ours and entry is not ours:
         times = ours[key]["median"] / value if more_is_better else value / ours[key]["median"]
         cell += f" ({times:.2f}×)"
@@ -74,6 +77,12 @@ def _cell(entry: dict, key: str, ours: dict, digits: int, scale: float = 1.0, mo
 
 def _percent(entry: dict, key: str) -> str:
     return f"{100 * entry[key]:.1f} %" if key in entry else "–"
+
+
+def _rounds(count: int) -> str:
+    if count > 1:
+        return f"Medians of {count} interleaved rounds, ± half the distance between the least and the most of their medians"
+    return "Medians of one round, ± half the distance between the least and the most of its runs"
 
 
 def page(result: dict) -> str:
@@ -87,10 +96,10 @@ def page(result: dict) -> str:
         f"# Peers on one machine, {result['date'][:10]}", "",
         f"{box['cpu']} ({box['family/model/stepping']}, {box['cpus']} CPUs"
         f"{', virtual' if box['virtual'] else ''}), {result['threads']} threads. Whisper base, greedy, English, timestamps. "
-        f"Medians of {result['rounds']} interleaved rounds, ± half the distance between the least and the most; in "
-        f"brackets, how many times as good `{OURS}` is. Others: the most of the processors' time that something else took "
+        f"{_rounds(result['rounds'])}; in brackets, how many times as good `{OURS}` is. Others: the most of the processors' time that something else took "
         f"during a contender's measurements.  ",
         f"Window: {clip['seconds']:.1f} s ({' '.join(clip['names'])}). File: {file['seconds']:.0f} s.  ",
+        f"By `run.py {result['command']}` at {result['commit']}.  ",
         f"{', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.  ",
         f"Instructions: {' '.join(box['flags'])}.", "",
         "| | encoder, ms | decoder, tokens/s | window, ms | file, s | load, ms | peak RSS, MiB | WER window | WER file | others |",

@@ -60,11 +60,11 @@ mod shim {
                 panic!("the XRT shim cannot be built: {command:?}: {error}; install a C++ compiler")
             }
         }
-        // Beside the programs, where it is looked for when they have been copied elsewhere together.
-        if let Some(profile) = out.ancestors().nth(3) {
-            let _ = std::fs::copy(&library, profile.join(LIBRARY));
-        }
-        println!("cargo:rustc-env=NPU_XRT_SHIM_BUILT={}", library.display());
+        // Beside the programs, where alone they look for it.
+        let profile = out.ancestors().nth(3).expect("cargo keeps OUT_DIR three folders below the programs");
+        let beside = profile.join(LIBRARY);
+        std::fs::copy(&library, &beside)
+            .unwrap_or_else(|error| panic!("the XRT shim cannot be copied to {}: {error}", beside.display()));
     }
 
     /// The first place that has both, or all that were tried.

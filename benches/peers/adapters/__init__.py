@@ -4,6 +4,8 @@ An adapter is made with (folder of converted models, threads) and then has
   versions()       names and versions of what computes
   window(samples)  one window of 30 s, greedy, English, timestamps on: a `Window`
   file(samples)    the text of a whole file by the peer's own sequential algorithm, with its own fallback
+and, if it takes samples in another form than a NumPy array of f32,
+  prepare(samples) that form, made before any stopwatch runs
 """
 
 from dataclasses import dataclass
@@ -23,7 +25,15 @@ class Window:
 
     @property
     def decode_ms(self) -> float:
-        return self.total_ms - self.mel_ms - self.encode_ms
+        """All that is neither mel nor encoder.
+
+        Raises ValueError if these do not fit into the total, as they may where they were timed by themselves.
+        """
+        rest = self.total_ms - self.mel_ms - self.encode_ms
+        if rest <= 0:
+            raise ValueError(f"mel {self.mel_ms:.0f} ms and encoder {self.encode_ms:.0f} ms do not fit into "
+                             f"{self.total_ms:.0f} ms: something disturbed them; measure again")
+        return rest
 
 
 # Name in the table: module, and what its class is made with besides folder and threads.

@@ -17,7 +17,11 @@ class Peer:
     def versions(self) -> dict:
         return {"openvino-genai": openvino_genai.__version__, "openvino": openvino.__version__}
 
-    def _generate(self, samples):
+    def prepare(self, samples) -> list:
+        """Its binding takes floats of Python's; an array would be made into them on its account."""
+        return samples.tolist()
+
+    def _generate(self, samples: list):
         return self.pipeline.generate(samples, language="<|en|>", task="transcribe", return_timestamps=True)
 
     def window(self, samples) -> Window:

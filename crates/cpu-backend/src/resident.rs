@@ -7,7 +7,7 @@
 
 use crate::aligned::Aligned;
 use half::bf16;
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapRaw};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -33,8 +33,9 @@ unsafe impl Plain for bf16 {}
 // SAFETY: as above.
 unsafe impl Plain for i8 {}
 
-/// A map that is only reached through its pieces.
-struct Region(MmapMut);
+/// A map that is only reached through its pieces: its address and length make no reference to its bytes, which may be
+/// borrowed exclusively, elsewhere, piece by piece.
+struct Region(MmapRaw);
 
 /// The map that the next piece is cut from, and how much of it is taken.
 static CURRENT: Mutex<(Weak<Region>, usize)> = Mutex::new((Weak::new(), 0));
@@ -74,13 +75,13 @@ fn piece(bytes: usize) -> Option<(Arc<Region>, *mut u8)> {
             // Where it is refused, small pages do.
             #[cfg(target_os = "linux")]
             let _ = map.advise(memmap2::Advice::HugePage);
-            let region = Arc::new(Region(map));
+            let region = Arc::new(Region(map.into()));
             (region, 0)
         }
     };
     *current = (Arc::downgrade(&region), from + bytes);
     // SAFETY: `from + bytes` is at most the map's length.
-    let start = unsafe { region.0.as_ptr().cast_mut().add(from) };
+    let start = unsafe { region.0.as_mut_ptr().add(from) };
     Some((region, start))
 }
 

@@ -18,6 +18,7 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -107,6 +108,28 @@ bool under_way(ert_cmd_state state) {
     return state == ERT_CMD_STATE_NEW || state == ERT_CMD_STATE_QUEUED || state == ERT_CMD_STATE_RUNNING ||
            state == ERT_CMD_STATE_SUBMITTED;
 }
+
+// Keeps signals from this thread while it waits in the driver: one that arrives ends the driver's wait, XRT takes that for
+// an answer, and a list's outcome is lost with it. The process gets it in another thread, or here after the wait; the driver
+// gives a hung command up by itself. What a thread does to itself is not held back.
+class SignalsHeld {
+  public:
+    SignalsHeld() noexcept {
+        sigset_t held;
+        sigfillset(&held);
+        for (const int own : {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP}) sigdelset(&held, own);
+        changed = pthread_sigmask(SIG_SETMASK, &held, &before) == 0;
+    }
+    ~SignalsHeld() {
+        if (changed) pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+    SignalsHeld(const SignalsHeld &) = delete;
+    SignalsHeld &operator=(const SignalsHeld &) = delete;
+
+  private:
+    sigset_t before;
+    bool changed;
+};
 
 // Without limit, in XRT's words.
 constexpr milliseconds forever{0};
@@ -270,6 +293,7 @@ xrt_shim_status run_wait(xrt_shim_run *run, std::uint64_t timeout_ns, xrt_shim_e
     return guarded(error, [&] {
         const auto done = [&] { return !under_way(run->run.state()); };
         if (timeout_ns != XRT_SHIM_FOREVER && !looked_for(timeout_ns, done)) return XRT_SHIM_EXPIRED;
+        const SignalsHeld held;
         for (;;) {
             try {
                 // wait2 throws what went wrong, which wait does not.
@@ -278,7 +302,7 @@ xrt_shim_status run_wait(xrt_shim_run *run, std::uint64_t timeout_ns, xrt_shim_e
             } catch (const xrt::run::command_error &) {
                 throw;
             } catch (const std::runtime_error &) {
-                // A signal has ended the driver's wait: as above, XRT takes that for an answer.
+                // The driver's wait has ended early all the same, by a stop signal: XRT takes that for an answer.
                 if (done()) throw;
             }
         }
@@ -315,13 +339,14 @@ xrt_shim_status runlist_wait(xrt_shim_runlist *list, std::uint64_t timeout_ns, x
     return guarded(error, [&] {
         try {
             if (timeout_ns == XRT_SHIM_FOREVER) {
+                const SignalsHeld held;
                 list->list.wait(forever);
                 return XRT_SHIM_OK;
             }
             return looked_for(timeout_ns, [&] { return finished(list->list, 0); }) ? XRT_SHIM_OK : XRT_SHIM_EXPIRED;
         } catch (const xrt::runlist::command_error &e) {
             if (under_way(e.get_command_state())) {
-                // A signal has ended the driver's wait, and XRT has dropped the list's outcome.
+                // The driver's wait has ended early, by a stop signal, and XRT has dropped the list's outcome.
                 looked_for(XRT_SHIM_FOREVER, [&] { return idle(list->list, 0); });
                 return failed(error, XRT_SHIM_CAUSE_SYSTEM, EINTR, 0,
                               "a signal interrupted the wait, and XRT does not tell any more how the commands ended");

@@ -5,6 +5,32 @@ use crate::device::{Arch, BufferId, BufferRole, CommandState, ContextId, KernelI
 /// `Result` with this crate's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What stands between a program and a device, for callers that know more of one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// This program's library above AMD's runtime.
+    Shim,
+    /// AMD's runtime.
+    Runtime,
+    /// The runtime's plugin for NPUs.
+    Plugin,
+    /// The kernel's driver.
+    Driver,
+    /// The device's node.
+    Node,
+    /// The right to open the node.
+    Permission,
+    /// The limit of locked memory.
+    LockedMemory,
+    /// There is a device, but of a generation without kernels.
+    Generation,
+    /// What compiles and keeps the emulator's kernels.
+    Toolchain,
+    /// Another cause.
+    Other,
+}
+
 /// Why a device could not be opened or would not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -14,7 +40,9 @@ pub enum Error {
     Unavailable {
         /// The device asked for.
         device: &'static str,
-        /// The cause: driver, node, permission, memory lock limit, runtime, firmware, kernel files, build.
+        /// What kind of cause it is.
+        obstacle: Obstacle,
+        /// The cause.
         why: String,
         /// What to do about it.
         hint: String,

@@ -40,5 +40,5 @@ pub use device::{
     Arch, ArgumentSpec, Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Counters, Device,
     DeviceInfo, KernelEntry, KernelId, KernelImage, Launch, Modelled, Progress, Ticket,
 };
-pub use error::{Error, Result};
+pub use error::{Error, Obstacle, Result};
 pub use open::{Choice, open, open_engine};

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::emulator::Emulator;
 use crate::ops::{BuiltImages, Engine, Images, ModelledImages};
 use crate::xrt::{self, XrtDevice};
-use crate::{Device, Error, Result};
+use crate::{Device, Error, Obstacle, Result};
 
 /// A wish for a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,6 +62,7 @@ pub fn open(choice: Choice) -> Result<Option<Box<dyn Device>>> {
 pub fn open_engine(choice: Choice) -> Result<Engine> {
     let device = open(choice)?.ok_or_else(|| Error::Unavailable {
         device: choice.name(),
+        obstacle: Obstacle::Other,
         why: "this machine has no device that this build can drive".into(),
         hint: "run on the CPU instead (`--device cpu`)".into(),
     })?;
@@ -102,7 +103,7 @@ mod tests {
     #[test]
     fn a_device_asked_for_by_name_is_there_or_an_error_with_reason_and_remedy() {
         match open(Choice::Xrt) {
-            Err(Error::Unavailable { device, why, hint }) => {
+            Err(Error::Unavailable { device, why, hint, .. }) => {
                 assert!(device == "xrt" && !why.is_empty() && !hint.is_empty(), "{why}; {hint}");
             }
             Ok(Some(device)) => assert!(!device.info().modelled),

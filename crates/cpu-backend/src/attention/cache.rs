@@ -178,6 +178,9 @@ impl KvCache {
         if count > self.capacity {
             return self.extend(k, v);
         }
+        if count == 0 {
+            return Ok(());
+        }
         let (heads, head_dim) = (self.heads, self.head_dim);
         match &mut self.data {
             Data::F32(keys, values) => fill(ctx, k, v, heads, head_dim, keys, values, |x| x),

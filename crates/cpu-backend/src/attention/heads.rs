@@ -109,12 +109,15 @@ impl<'a> Heads<'a> {
 }
 
 impl<'a> Packing<'a> {
-    /// Into `bytes` of [`Shape::bytes`]. Keys and values of positions that only fill up the last ones are set to zero.
+    /// Into `bytes` of [`Shape::bytes`]. Queries, keys and values that only fill up the last tile, panel or group are set
+    /// to zero: what memory held before must not steer the way a tile goes.
     pub(crate) fn new(shape: Shape, bytes: &'a mut [u8]) -> Self {
         let [queries, keys, values] = shape.parts().map(|part| part * shape.heads);
         let (queries, rest) = bytes.split_at_mut(queries);
         let (keys, rest) = rest.split_at_mut(keys);
         let values = &mut rest[..values];
+        let (head, used) = (shape.parts()[0], shape.queries * shape.query_stride());
+        queries.chunks_exact_mut(head.max(1)).for_each(|head| head[used..].fill(0));
         if !shape.keys.is_multiple_of(PANEL) {
             let head = shape.parts()[1];
             let last = head - shape.key_panel();

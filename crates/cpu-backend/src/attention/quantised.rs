@@ -3,7 +3,7 @@
 use super::cache::padded;
 use crate::aligned::Aligned;
 use crate::context::Context;
-use crate::kernels::{Disjoint, Matrix, PANEL, Words, word_stride};
+use crate::kernels::{Disjoint, MAX_BYTE_DEPTH, Matrix, PANEL, Words, word_stride};
 use crate::level::Level;
 use crate::scratch;
 
@@ -237,7 +237,8 @@ impl Rows<'_> {
     /// Prepares rows of `len` numbers, `stride` apart.
     fn with(level: Level, x: &[f32], stride: usize, len: usize, f: impl FnOnce(Rows)) {
         let rows = x.chunks(stride.max(1)).len();
-        if level.multiplies_words() {
+        // Sums of 32 bits end where those of layers do.
+        if level.multiplies_words() && len <= MAX_BYTE_DEPTH {
             let size = word_stride(len);
             scratch::with(rows, |steps| {
                 scratch::with_bytes(rows * size, |bytes| {

@@ -23,7 +23,7 @@ pub(crate) use amx::tiles_are_configured;
 pub(crate) use amx::{TileSession, TileUnit, refusal as amx_refusal};
 pub(crate) use disjoint::Disjoint;
 pub(crate) use generic::rows::Columns;
-pub(crate) use product::{MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
+pub(crate) use product::{MAX_BYTE_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
 pub(crate) use words::{WORD_ROWS, Words, word_stride};
 
 use crate::level::{Level, LevelKind};

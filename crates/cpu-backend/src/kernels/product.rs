@@ -6,6 +6,9 @@ use super::{Columns, PANEL, TILE_ROWS, dispatch, portable};
 use super::{amx, avx2, avx512};
 use crate::level::{Level, LevelKind};
 
+/// Most depths of a product of bytes whose sums are sure to stay in 32 bits, in whole groups.
+pub(crate) const MAX_BYTE_DEPTH: usize = (i32::MAX / (255 * 128)) as usize / 4 * 4;
+
 /// Most rows that a level's tile has.
 pub(crate) const MAX_TILE_ROWS: usize = 32;
 
@@ -99,6 +102,10 @@ impl Level {
         let (rows, groups) = (self.tile_rows(), depth / number.group());
         assert!(self.multiplies(number), "{self} does not multiply {number:?}");
         assert!(depth.is_multiple_of(number.group()) && !(accumulate && number == Number::U8));
+        assert!(
+            number != Number::U8 || depth <= MAX_BYTE_DEPTH,
+            "sums of {depth} products of bytes overflow"
+        );
         assert!(a.len() >= (rows - 1) * stride + depth * number.size());
         assert!(b.len() >= groups * 4 * PANEL);
         assert!(ldc >= PANEL && c.len() >= (rows - 1) * ldc + PANEL);

@@ -1,8 +1,8 @@
 //! 16-bit activations times 8-bit weights: the door to products that cost a few rows what they cost one.
 
-use super::PANEL;
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
+use super::{MAX_BYTE_DEPTH, PANEL};
 use crate::level::Level;
 
 /// Rows that are multiplied at once: with two registers of columns and two bytes, 24 of AVX-512's 32 registers are sums.
@@ -56,6 +56,7 @@ impl Level {
             return;
         }
         assert!(self.multiplies_words() && x.bytes.len() >= rows * stride);
+        assert!(x.depth <= MAX_BYTE_DEPTH, "sums of {} products of bytes overflow", x.depth);
         assert!(panel.len() >= quads * 4 * PANEL);
         assert!(ldo >= PANEL && out.len() >= (rows - 1) * ldo + PANEL);
         #[cfg(target_arch = "x86_64")]

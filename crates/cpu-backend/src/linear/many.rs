@@ -5,7 +5,7 @@
 
 use super::{Epilogue, Linear, Storage};
 use crate::context::Context;
-use crate::kernels::{Columns, Disjoint, Matrix, Number, PANEL, RowScale, Tile, row_stride};
+use crate::kernels::{Columns, Disjoint, MAX_BYTE_DEPTH, Matrix, Number, PANEL, RowScale, Tile, row_stride};
 use crate::level::Level;
 use crate::scratch;
 use std::ops::Range;
@@ -204,7 +204,8 @@ impl Linear {
     pub(crate) fn operand(&self, ctx: &Context) -> Number {
         match self.storage() {
             Storage::Bf16 if ctx.bf16_products() => Number::Bf16,
-            Storage::Int8 if ctx.int8_products() => Number::U8,
+            // Deeper ones are multiplied in f32.
+            Storage::Int8 if ctx.int8_products() && self.packed.depth() <= MAX_BYTE_DEPTH => Number::U8,
             _ => Number::F32,
         }
     }

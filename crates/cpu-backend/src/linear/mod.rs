@@ -133,7 +133,8 @@ impl Linear {
     /// activations and f32 sums, so they differ from exact arithmetic on the stored weights by rounding only. Two
     /// exceptions: more than 8 rows times weights kept as bf16, on a level with bf16 products, round the activations
     /// to bf16 unless [`Context::with_f32_activations`] forbids it; and [`Context::with_int8_activations`] and
-    /// [`Context::with_int16_activations`] are wishes for the like in 8 and 16 bits.
+    /// [`Context::with_int16_activations`] are wishes for the like in 8 and 16 bits (granted up to 65,792 inputs, where
+    /// sums of 32 bits end).
     ///
     /// # Panics
     /// When `x` or `y` does not hold what `rows` says.

@@ -2,7 +2,7 @@
 
 use super::{Epilogue, Linear, few};
 use crate::context::Context;
-use crate::kernels::{Disjoint, Matrix, PANEL, Words, word_stride};
+use crate::kernels::{Disjoint, MAX_BYTE_DEPTH, Matrix, PANEL, Words, word_stride};
 use crate::scratch;
 
 /// Rows that pass by all of a thread's panels before the next ones do: in 16 bits they lie in an L2 cache.
@@ -12,7 +12,8 @@ const LEAST_ROWS: usize = 16;
 
 /// Whether `layer` is multiplied so.
 pub(super) fn fits(layer: &Linear, ctx: &Context) -> bool {
-    ctx.word_products() && layer.storage() == super::Storage::Int8
+    // Deeper ones are multiplied in f32.
+    ctx.word_products() && layer.storage() == super::Storage::Int8 && layer.packed.depth() <= MAX_BYTE_DEPTH
 }
 
 pub(super) fn forward(

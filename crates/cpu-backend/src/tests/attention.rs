@@ -111,6 +111,37 @@ fn a_late_score_that_towers_over_all_and_one_that_is_no_number() {
     }
 }
 
+/// Working memory is kept: rows of it that fill up the last tile of queries once belonged to others.
+#[test]
+fn what_a_thread_did_before_changes_nothing() {
+    let (keys, d) = (100, 64);
+    let ramp: Vec<f32> = (0..keys * d).map(|i| if i / d == 70 { 64.0 } else { 0.0 }).collect();
+    for ctx in contexts() {
+        // In the second, a late score raises the alarm.
+        for (queries, k) in [(100, numbers(2, keys * d)), (14, ramp.clone())] {
+            let (q, v) = (numbers(1, queries * d), numbers(3, keys * d));
+            let q: Vec<f32> = q.iter().map(|q| q.abs()).collect();
+            let run = |q: &[f32], k: &[f32]| {
+                let mut out = vec![0.0; q.len()];
+                attention(&ctx, q, k, &v, 1, d, Mask::None, 0.125, &mut out);
+                out.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+            };
+            let after = |before: f32| {
+                // A thread of its own has fresh memory.
+                let task = || {
+                    run(&vec![before; 132 * d], &numbers(5, keys * d));
+                    run(&q, &k)
+                };
+                std::thread::scope(|threads| threads.spawn(task).join().unwrap())
+            };
+            let want = after(0.0);
+            for before in [30.0, 3000.0, f32::NAN, f32::INFINITY] {
+                assert!(after(before) == want, "{ctx:?}, {queries} queries after some of {before}");
+            }
+        }
+    }
+}
+
 /// Growing maxima exercise the rescaling; large scores the exponential's range.
 #[test]
 fn scores_that_grow_from_block_to_block() {
@@ -225,6 +256,18 @@ fn a_full_cache_refuses_more_and_keeps_what_it_has() {
     assert!(cache.extend(&[0.0; 3], &[0.0; 3]).is_err());
     assert!(cache.extend(&[0.0; 4], &[]).is_err());
     assert_eq!((cache.len(), cache.capacity()), (1, 2));
+}
+
+#[test]
+fn nothing_fills_a_cache_without_room() {
+    for storage in [KvStorage::F32, KvStorage::F16, KvStorage::Bf16] {
+        for capacity in [0, 3] {
+            let mut cache = KvCache::new(2, 4, capacity, storage);
+            cache.fill(&contexts()[0], &[], &[]).unwrap();
+            assert_eq!(cache.len(), 0);
+        }
+        assert!(KvCache::new(2, 4, 0, storage).fill(&contexts()[0], &[0.0; 8], &[0.0; 8]).is_err());
+    }
 }
 
 #[test]

@@ -220,12 +220,53 @@ fn int8_activations_are_rounded_to_half_a_step() {
             });
         }
     }
-    let layer = layer(5, 64, Storage::Int8, &[]);
+    // Ranges near both ends of f32: 1e-45 is its least number. Weights are such that sums of its largest stay in it.
+    let small: Vec<f32> = numbers(7, 5 * 64).iter().map(|w| w / 64.0).collect();
+    let layer = Linear::new(Weights::F32(&small), None, 5, 64, Storage::Int8).unwrap();
+    let w = wide(&stored(&layer));
+    let reaching = |low: f32, high: f32| {
+        (0..9 * 64).map(|i| [low, high, 0.0, high * 0.5][i % 64 % 4]).collect::<Vec<f32>>()
+    };
+    for (low, high) in [1e-30, 1e-36, 5e-37, 1e-38, 1e-40, 1e-45].map(|high| (0.0, high)).into_iter().chain([
+        (-1e-37, 0.0),
+        (-1e-37, 1e-37),
+        (-3e38, 3e38),
+        (-f32::MAX, f32::MAX),
+        (0.0, 0.0),
+    ]) {
+        let (x, mut y) = (reaching(low, high), vec![0.0; 9 * 5]);
+        layer.forward(&ctx, &x, 9, &mut y, Epilogue::None);
+        let want = reference::linear(&wide(&x), &w, &[], 5, 64);
+        check(&format!("{ctx:?} {low:e}…{high:e}"), &y, &want, |i| {
+            let size: f64 = w[i % 5 * 64..][..64].iter().map(|w| w.abs()).sum();
+            let half_step =
+                ((f64::from(high) - f64::from(low)) / 510.0).max(f64::from(f32::MIN_POSITIVE) / 2.0);
+            size * (half_step + 16.0 * super::U * f64::from(high.max(-low))) + f64::from(f32::MIN_POSITIVE)
+        });
+    }
+
     let mut x = vec![1.0; 9 * 64];
     x[64 + 3] = f32::INFINITY;
     let mut y = vec![0.0; 9 * 5];
     layer.forward(&ctx, &x, 9, &mut y, Epilogue::None);
     assert!(y.iter().enumerate().all(|(i, y)| y.is_nan() == (i / 5 == 1)), "{y:?}");
+}
+
+/// The largest sums that 8 bits make, at the last depth whose sums 32 bits hold and beyond it.
+#[test]
+fn int8_products_do_not_overflow() {
+    for inputs in [65_792, 65_793, 70_000] {
+        let (whole, scale, rows) = (vec![-128_i8; inputs], [1.0], 9);
+        let weights = Weights::Int8 { data: &whole, scale: &scale };
+        let layer = Linear::new(weights, None, 1, inputs, Storage::Int8).unwrap();
+        let narrow = |ctx: Context| [ctx.clone().with_int8_activations(), ctx.with_int16_activations()];
+        for ctx in contexts().into_iter().flat_map(narrow) {
+            let mut y = vec![0.0; rows];
+            layer.forward(&ctx, &vec![1.0; rows * inputs], rows, &mut y, Epilogue::None);
+            let want = vec![-128.0 * inputs as f64; rows];
+            check(&format!("{ctx:?} {inputs}"), &y, &want, |_| gamma(inputs) * 128.0 * inputs as f64);
+        }
+    }
 }
 
 #[test]

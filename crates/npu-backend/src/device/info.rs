@@ -6,8 +6,19 @@
 pub enum Arch {
     /// AIE-ML, also called AIE2 or XDNA 1: Phoenix and Hawk Point.
     Aie2,
-    /// AIE2P, also called XDNA 2: Strix, Strix Halo, Krackan.
+    /// AIE2P, also called XDNA 2: Strix, Strix Halo, Krackan, Gorgon Point.
     Aie2p,
+}
+
+impl Arch {
+    /// Its name in folders and files of kernels.
+    #[must_use]
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Aie2 => "aie2",
+            Self::Aie2p => "aie2p",
+        }
+    }
 }
 
 /// What an open device tells of itself.

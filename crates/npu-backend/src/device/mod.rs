@@ -49,10 +49,11 @@ pub const LINE_BYTES: usize = 64;
 ///    any number of tickets. The id of a freed buffer is unknown at once. Streams may be
 ///    [added](Self::add_kernel) to a context at any time.
 /// 4. **Failure.** What can be checked is refused at [`submit`](Self::submit), before anything runs and without a
-///    trace. What fails afterwards is told by [`wait`](Self::wait), which names the first failed launch of the batch;
-///    the launches after it did not run, and the contents of the buffers that the batch writes are unspecified. A
-///    device that recovers by a reset fails the other unfinished batches too, of every context, and keeps contexts
-///    and buffers.
+///    trace. What fails afterwards is told by [`wait`](Self::wait), which names the first failed launch of the batch.
+///    The launches after it in the same chain did not run; those of later chains (a batch is cut into chains of
+///    [`launches_per_chain`](DeviceInfo::launches_per_chain)) may have, since hardware holds them in its queue already.
+///    The contents of the buffers that the batch writes are unspecified. A device that recovers by a reset fails the
+///    other unfinished batches too, of every context, and keeps contexts and buffers.
 /// 5. **Loss.** After [`DeviceLost`](crate::Error::DeviceLost) every verb but [`info`](Self::info) and
 ///    [`counters`](Self::counters) answers it at once: nothing hangs.
 /// 6. **No panic.** No verb panics, whatever its arguments: an id of another device, a range outside its buffer and a

@@ -10,7 +10,7 @@ use crate::emulator::faults::{FaultPlan, Faults, OpenFault};
 use crate::emulator::memory::{Eviction, Limits, Memory};
 use crate::emulator::queue::Queue;
 use crate::emulator::receipt::Ledger;
-use crate::{Arch, DeviceInfo, Error, Result};
+use crate::{Arch, DeviceInfo, Error, Obstacle, Result};
 
 /// Buffer memory unless [`Builder::capacity_bytes`] says otherwise. The emulator needs three times as much.
 const CAPACITY_BYTES: usize = 4 << 30;
@@ -152,5 +152,5 @@ fn refused(fault: OpenFault) -> Error {
             "add the user to the group `render` and log in again",
         ),
     };
-    Error::Unavailable { device: "emulator", why: why.into(), hint: hint.into() }
+    Error::Unavailable { device: "emulator", obstacle: Obstacle::Other, why: why.into(), hint: hint.into() }
 }

@@ -15,7 +15,8 @@
 //! | `bare` | that alone, for the test double of the kernel driver |
 //!
 //! Launches are computed lazily, when the virtual clock has to move: in [`wait`](Device::wait), or in
-//! [`submit`](Device::submit) when the queue is full. The clock does not see what the host does between calls.
+//! [`submit`](Device::submit) when the queue is full. What the host does
+//! between calls the clock learns only by [`host_spends`](Device::host_spends).
 //!
 //! What is simplified: contexts take turns on the whole array, in the order of submission; a launch that fails writes
 //! nothing.

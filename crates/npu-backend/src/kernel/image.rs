@@ -68,15 +68,7 @@ pub(crate) fn direct_number(instructions: &[u32]) -> Option<usize> {
 }
 
 fn configuration(name: &str, arch: Arch) -> Vec<u8> {
-    format!("{MODELLED}\n{name}\n{}\n{}", arch_name(arch), sources_hash()).into_bytes()
-}
-
-/// The folder and file name of a generation.
-pub(crate) fn arch_name(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Aie2 => "aie2",
-        Arch::Aie2p => "aie2p",
-    }
+    format!("{MODELLED}\n{name}\n{}\n{}", arch.folder(), sources_hash()).into_bytes()
 }
 
 /// The name of a modelled image made by this very program.
@@ -93,7 +85,7 @@ pub(crate) fn modelled_name(image: &KernelImage) -> Result<&str> {
              `kernel::image::streamed` or `direct`",
         );
     };
-    if arch != arch_name(image.arch) {
+    if arch != image.arch.folder() {
         return refused("its configuration is of another generation than the image says");
     }
     if hash != sources_hash() {

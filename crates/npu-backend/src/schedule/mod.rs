@@ -1,7 +1,7 @@
 //! From shapes to launches: pure plans, packing, and the pieces that keep a device busy. Names no device.
 //!
 //! ```text
-//! GemmProblem ─▶ plan::gemm (loop order ▸ fills, drains) ─▶ Program ─▶ words
+//! GemmProblem ─▶ gemm (loop order ▸ fills, drains)       ─▶ Program ─▶ words
 //! weights     ─▶ pack (parameter objects, tiles)          ─▶ bytes of a resident buffer
 //! ```
 

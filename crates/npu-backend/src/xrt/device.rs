@@ -1,8 +1,4 @@
 //! [`Device`] on hardware.
-//!
-//! What a failed submission leaves behind in the driver's queue still runs: of a batch that is cut into several submissions,
-//! launches after the failed one's submission may have run when the wait tells the failure. Their results are as unspecified as
-//! the contract says.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +10,7 @@ use super::handles::{Accelerator, Bo, Direction, Kind, Waited};
 use super::library::Shim;
 use super::memory::{Memory, Use};
 use super::plan::{Failed, Flight, Idle, Plan};
-use super::{checks, diagnose, geometry};
+use super::{checks, diagnose, find};
 use crate::device::{Counters, ids};
 use crate::{
     Batch, Buffer, BufferId, BufferRole, CommandState, ContextId, Device, DeviceInfo, Error, KernelEntry,
@@ -47,20 +43,12 @@ impl XrtDevice {
     /// [`Error::Unavailable`], with the cause: no shim, no XRT, too old a one, no driver, no node, no permission, too little
     /// memory to lock, or a processor that this program does not know.
     pub fn open() -> Result<Self> {
-        let shim = Shim::open().map_err(|error| diagnose::unavailable(error.to_string(), error.advice()))?;
+        let shim = Shim::open().map_err(|error| diagnose::no_shim(&error))?;
         Self::open_through(shim)
     }
 
     pub(super) fn open_through(shim: Shim) -> Result<Self> {
-        let refused = |failure| diagnose::explain(&failure, &diagnose::Machine::look());
-        let device = Accelerator::open(shim, 0).map_err(refused)?;
-        let name = device.name().map_err(refused)?;
-        let info = geometry::info(&name).ok_or_else(|| {
-            diagnose::unavailable(
-                format!("XRT calls it \"{name}\", which is no NPU that this program has kernels for"),
-                "compute on the CPU instead (`--device cpu`), and tell the project that name",
-            )
-        })?;
+        let (device, info) = find::first_npu(shim)?;
         Ok(Self {
             flights: Vec::new(),
             idle: Idle::default(),

@@ -17,6 +17,10 @@ use super::bindings::{self, xrt_shim_api};
 pub const SHIM_VARIABLE: &str = "NPU_XRT_SHIM";
 /// What the build calls it.
 const FILE: &str = "libnpu_xrt_shim.so";
+/// XRT's library that the shim calls, without its version.
+const RUNTIME: &str = "libxrt_coreutil.so";
+/// By which XRT reaches NPUs.
+pub(super) const PLUGIN: &str = "libxrt_driver_xdna.so.2";
 /// The one function that it exports, ended by zero.
 const ENTRY: &[u8] = b"xrt_shim_get_api\0";
 
@@ -56,6 +60,30 @@ pub enum LoadError {
         /// What the loader said.
         why: String,
     },
+    /// XRT is there, but it is made for a newer system than this one, or its libraries do not fit each other.
+    #[error("{} is there, but XRT does not load: {why}", path.display())]
+    UnfitRuntime {
+        /// The shim.
+        path: PathBuf,
+        /// What the loader said; it names what is missing.
+        why: String,
+    },
+    /// A library is missing that XRT or the shim needs.
+    #[error("{} is there, but a library that it or XRT needs is not: {why}", path.display())]
+    NoDependency {
+        /// The shim.
+        path: PathBuf,
+        /// What the loader said; it names the library.
+        why: String,
+    },
+    /// The shim was built for a newer system than this one.
+    #[error("{} was built for a newer system: {why}", path.display())]
+    NewShim {
+        /// The shim.
+        path: PathBuf,
+        /// What the loader said; it names a version of a library.
+        why: String,
+    },
     /// XRT is older than the one that the shim was built with: it lacks functions.
     #[error("the installed XRT is older than the one that {} was built with: {why}", path.display())]
     OldRuntime {
@@ -89,6 +117,18 @@ fn listed(tried: &[(PathBuf, String)]) -> String {
 }
 
 impl LoadError {
+    /// Whether AMD's runtime is at fault and not the shim.
+    #[must_use]
+    pub fn is_of_runtime(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRuntime { .. }
+                | Self::OldRuntime { .. }
+                | Self::UnfitRuntime { .. }
+                | Self::NoDependency { .. }
+        )
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn advice(&self) -> &'static str {
@@ -100,6 +140,17 @@ impl LoadError {
             Self::NoRuntime { .. } => {
                 "install AMD's XRT with its NPU plugin (Debian and Ubuntu: libxrt2 and libxrt-npu2), or let the loader find \
                  it (`source /opt/xilinx/xrt/setup.sh`)"
+            }
+            Self::UnfitRuntime { .. } => {
+                "install XRT and its plugin from one source that is made for this system (its own packages, or built here); a \
+                 version of GLIBC or GLIBCXX that is not found belongs to a newer system"
+            }
+            Self::NoDependency { .. } => {
+                "install the library that is named; packages of XRT bring it along, files that were copied do not"
+            }
+            Self::NewShim { .. } => {
+                "build the shim on this machine, or on one that is no newer \
+                 (`cargo build --release --features npu-backend/xrt-shim`)"
             }
             Self::OldRuntime { .. } => {
                 "update XRT, or build the shim again with the headers of the installed one"
@@ -162,7 +213,7 @@ impl Shim {
         let refused = |why: String| sort(path, why);
         // SAFETY: the file is our shim by its name and place, or what the user has named as such; its initializers are those
         // of the C++ libraries that it links.
-        let library = unsafe { Library::new(path) }.map_err(|error| refused(text(&error)))?;
+        let library = unsafe { load(path) }.map_err(refused)?;
         // SAFETY: the header gives the function this type; a library that has the name has the function.
         let entry = unsafe { library.get::<bindings::xrt_shim_get_api_fn>(ENTRY) };
         let entry = *entry.map_err(|error| refused(text(&error)))?;
@@ -186,28 +237,85 @@ impl Shim {
     }
 }
 
-/// The loader's own words.
+/// Opens a library with all that it calls, so that a function that is missing is told now and does not end the program later.
+///
+/// # Safety
+/// The library's initializers run.
+unsafe fn load(path: &Path) -> Result<Library, String> {
+    #[cfg(unix)]
+    let opened = {
+        use libloading::os::unix;
+        // SAFETY: the caller's.
+        unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) }.map(Library::from)
+    };
+    #[cfg(not(unix))]
+    // SAFETY: the caller's.
+    let opened = unsafe { Library::new(path) };
+    opened.map_err(|error| text(&error))
+}
+
+/// Whether a library of XRT loads, or what the loader says. It stays open: XRT may have been told of it by then.
+pub(super) fn loads(path: &Path) -> Result<(), String> {
+    // SAFETY: a library that XRT itself opens for every device; its initializers are those of XRT.
+    unsafe { load(path) }.map(std::mem::forget)
+}
+
+/// The folder of XRT's library, once the shim is open.
+#[must_use]
+pub fn runtime_folder() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let path = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
+    let runtime = path.map(Path::new).find(|path| named(path, RUNTIME))?;
+    runtime.parent().map(Path::to_path_buf)
+}
+
+/// Whether the file is that library, in some version.
+fn named(path: &Path, library: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(library))
+}
+
+/// The loader's own words: they are the source of what is shown of an error.
 fn text(error: &libloading::Error) -> String {
     let deeper = std::error::Error::source(error).map(ToString::to_string);
     deeper.unwrap_or_else(|| error.to_string())
 }
 
-/// Which of the causes the loader means (glibc's dl-load.c and dl-lookup.c have the words).
+/// Which of the causes the loader means, by the file that it names (glibc's dl-load.c, dl-lookup.c and dl-version.c have the words).
 fn sort(path: &Path, why: String) -> LoadError {
+    let is_shim = |file: &str| Path::new(file).file_name() == path.file_name();
+    let first = why.split(':').next().unwrap_or_default().to_owned();
+    let required_by =
+        why.split("(required by ").nth(1).and_then(|rest| rest.split(')').next()).map(str::to_owned);
     let path = path.to_path_buf();
-    // XRT for a newer system than this one is as good as none.
-    let newer = why.contains("GLIBC") && why.contains("not found");
-    if newer || why.contains("cannot open shared object file") && why.contains("libxrt") {
-        LoadError::NoRuntime { path, why }
-    } else if why.contains("undefined symbol") && !why.contains("xrt_shim_get_api") {
-        LoadError::OldRuntime { path, why }
-    } else {
-        LoadError::NotAShim { path, why }
+    if let Some(needs) = required_by {
+        // file: version `V' not found (required by file)
+        return if is_shim(&needs) {
+            LoadError::NewShim { path, why }
+        } else {
+            LoadError::UnfitRuntime { path, why }
+        };
     }
+    if why.contains("undefined symbol") && !why.contains("xrt_shim_get_api") {
+        // file: undefined symbol: name
+        return if is_shim(&first) {
+            LoadError::OldRuntime { path, why }
+        } else {
+            LoadError::UnfitRuntime { path, why }
+        };
+    }
+    if why.contains("cannot open shared object file") && !is_shim(&first) {
+        // file: cannot open shared object file: reason
+        return if named(Path::new(&first), RUNTIME) {
+            LoadError::NoRuntime { path, why }
+        } else {
+            LoadError::NoDependency { path, why }
+        };
+    }
+    LoadError::NotAShim { path, why }
 }
 
-/// Where to look, in this order: what the user has named, and then alone; beside the program and the folder above it (where
-/// cargo puts tests); where it was built; wherever the loader looks.
+/// Where to look, in this order: what the user has named, and then alone; beside the program, where the build puts it, and the
+/// folder above it (where cargo puts tests); wherever the loader looks.
 fn candidates(named: Option<OsString>, program: Option<&Path>) -> Vec<PathBuf> {
     if let Some(named) = named.filter(|named| !named.is_empty()) {
         let path = PathBuf::from(named);
@@ -216,7 +324,6 @@ fn candidates(named: Option<OsString>, program: Option<&Path>) -> Vec<PathBuf> {
     }
     let beside = program.into_iter().flat_map(|program| program.ancestors().skip(1).take(2));
     let mut paths: Vec<PathBuf> = beside.map(|folder| folder.join(FILE)).collect();
-    paths.extend(option_env!("NPU_XRT_SHIM_BUILT").map(PathBuf::from));
     paths.push(OsStr::new(FILE).into());
     paths
 }
@@ -265,14 +372,45 @@ mod tests {
         );
     }
 
+    /// The words are a loader's: glibc 2.36 and 2.42, on files that lacked what they say, in the sandbox of XRT and outside of it.
     #[test]
-    fn what_the_loader_says_is_sorted() {
-        let of = |why: &str| sort(Path::new("s.so"), why.to_owned());
-        let missing = "libxrt_coreutil.so.2: cannot open shared object file: No such file or directory";
-        assert!(matches!(of(missing), LoadError::NoRuntime { .. }));
-        let old = "/lib/s.so: undefined symbol: _ZN3xrt7runlist7executeEv";
-        assert!(matches!(of(old), LoadError::OldRuntime { .. }));
-        assert!(matches!(of("s.so: file too short"), LoadError::NotAShim { .. }));
-        assert!(matches!(of("undefined symbol: xrt_shim_get_api"), LoadError::NotAShim { .. }));
+    fn what_the_loader_says_is_sorted_by_the_file_that_it_names() {
+        let of = |why: &str| sort(Path::new("/bin/libnpu_xrt_shim.so"), why.to_owned());
+        let sorted =
+            |why: &str, kind: fn(&LoadError) -> bool| assert!(kind(&of(why)), "{why}: {:?}", of(why));
+        sorted("libxrt_coreutil.so.2: cannot open shared object file: No such file or directory", |error| {
+            matches!(error, LoadError::NoRuntime { .. })
+        });
+        sorted("libuuid.so.1: cannot open shared object file: No such file or directory", |error| {
+            matches!(error, LoadError::NoDependency { .. })
+        });
+        for why in [
+            "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /usr/lib/libxrt_coreutil.so.2)",
+            "/lib/libstdc++.so.6: version `GLIBCXX_3.4.32' not found (required by /usr/lib/libxrt_coreutil.so.2)",
+            "/usr/lib/libxrt_coreutil.so.2: undefined symbol: uuid_generate",
+        ] {
+            sorted(why, |error| matches!(error, LoadError::UnfitRuntime { .. }));
+        }
+        sorted(
+            "/lib/libstdc++.so.6: version `GLIBCXX_3.4.99' not found (required by /bin/libnpu_xrt_shim.so)",
+            |error| matches!(error, LoadError::NewShim { .. }),
+        );
+        sorted("/bin/libnpu_xrt_shim.so: undefined symbol: _ZN3xrt7runlist7executeEv", |error| {
+            matches!(error, LoadError::OldRuntime { .. })
+        });
+        for why in [
+            "/bin/libnpu_xrt_shim.so: file too short",
+            "/bin/libnpu_xrt_shim.so: undefined symbol: xrt_shim_get_api",
+            "/bin/libnpu_xrt_shim.so: cannot open shared object file: No such file or directory",
+        ] {
+            sorted(why, |error| matches!(error, LoadError::NotAShim { .. }));
+        }
+    }
+
+    #[test]
+    fn the_loader_s_words_are_not_lost() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let why = loads(file.path()).unwrap_err();
+        assert!(why.contains("file too short"), "{why}");
     }
 }

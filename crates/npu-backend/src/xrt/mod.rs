@@ -19,7 +19,8 @@
 //! | `memory` | buffers, and who uses them |
 //! | `plan` | batches made into commands, kept and run again; tickets |
 //! | `device` | [`Device`](crate::Device) on all that |
-//! | `checks`, `geometry` | what is refused before it runs; what a device is by its name |
+//! | `checks` | what is refused before it runs |
+//! | `geometry`, `find` | which NPUs there are, by number and name; which of XRT's devices is one |
 //! | `diagnose` | why there is no device |
 
 #[allow(
@@ -35,6 +36,7 @@ mod context;
 mod device;
 mod diagnose;
 mod failure;
+mod find;
 mod geometry;
 mod handles;
 mod library;
@@ -46,4 +48,5 @@ mod tests;
 
 pub use device::XrtDevice;
 pub use diagnose::node_exists;
-pub use library::{LoadError, SHIM_VARIABLE, shim};
+pub use geometry::{Npu, npu_by_name, npu_by_pci};
+pub use library::{LoadError, SHIM_VARIABLE, runtime_folder, shim};

@@ -64,7 +64,7 @@ pub(crate) fn what_can_be_checked_is_refused_at_submit_without_a_trace(fixture: 
 }
 
 pub(crate) fn a_failed_launch_is_named_by_the_wait_and_the_device_goes_on(fixture: &Fixture) {
-    // In the second chain, so that a chain before it completes and one after it does not run.
+    // In the second chain, between one that completes and one of which the contract leaves open whether it runs.
     let per_chain = (fixture.open)(Trouble::None).info().launches_per_chain;
     let failing = per_chain + 3;
     let mut bench = fixture.ready(Trouble::ErrorAt(failing as u64));

@@ -36,15 +36,19 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Sets everything up; `None` where that cannot be, with the reason on the standard error.
+    /// Sets everything up; `None` where that cannot be, with the reason on the standard error. A failure there, too, if
+    /// `XRT_REQUIRED=1` is set.
     pub(crate) fn set() -> Option<Self> {
         let sandbox = repository().join("tests/xrt-sandbox/sandbox");
-        let output = Command::new(&sandbox).arg("setup").output().ok()?;
+        let output = Command::new(&sandbox).arg("setup").output();
+        let output = output.unwrap_or_else(|error| panic!("{} does not start: {error}", sandbox.display()));
         match output.status.code() {
             Some(0) => {}
             // Out of reach, or gone from the suite: the script says what it means.
             Some(77 | 78) => {
                 std::io::stderr().write_all(&output.stderr).unwrap();
+                let required = env::var_os("XRT_REQUIRED").is_some_and(|value| value == "1");
+                assert!(!required, "XRT_REQUIRED=1, and {}", String::from_utf8_lossy(&output.stderr));
                 return None;
             }
             _ => panic!("{}: {}", sandbox.display(), String::from_utf8_lossy(&output.stderr)),
@@ -60,12 +64,46 @@ impl Stage {
         })
     }
 
+    /// The same with a runtime of its own, from whose `lib/x86_64-linux-gnu` things can be taken away.
+    #[cfg(unix)]
+    #[allow(dead_code, reason = "not every test that shares this file takes something away")]
+    pub(crate) fn apart(&self) -> Self {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let prefix = folder.path().join("xrt");
+        let (from, to) = (self.libraries(), prefix.join("usr/lib/x86_64-linux-gnu"));
+        fs::create_dir_all(&to).unwrap();
+        fs::write(prefix.join("ready"), "").unwrap();
+        symlink(self.prefix.join("include"), prefix.join("usr/include")).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+            let to = to.join(&name);
+            let text = name.to_string_lossy();
+            match fs::read_link(&path) {
+                _ if !text.contains(".so") => {}
+                Ok(target) if target.is_relative() => symlink(target, to).unwrap(),
+                // Copies of XRT's own: it looks for its parts where it lies.
+                _ if text.starts_with("libxrt_") => drop(fs::copy(&path, to).unwrap()),
+                _ => symlink(&path, to).unwrap(),
+            }
+        }
+        let shim = shim(&prefix, folder.path());
+        Self { shim, prefix: prefix.join("usr"), double: self.double.clone(), folder }
+    }
+
+    /// The folder of XRT's libraries.
+    #[allow(dead_code, reason = "not every test that shares this file takes something away")]
+    pub(crate) fn libraries(&self) -> PathBuf {
+        self.prefix.join("lib/x86_64-linux-gnu")
+    }
+
     /// A command that runs `program` under the sandbox's linker, over the double, with the double's `options`.
     pub(crate) fn command(&self, program: &Path, driver_sync: bool, faults: &str) -> Command {
         let control = self.folder.path().join("control");
         fs::write(&control, faults).unwrap();
         let mut command = Command::new(repository().join("tests/xrt-sandbox/sandbox"));
         command.arg("run").arg("--double").arg(&self.double);
+        command.arg("--folder").arg(self.prefix.parent().unwrap());
         if driver_sync {
             command.arg("--driver-sync");
         }

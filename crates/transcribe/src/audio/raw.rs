@@ -95,7 +95,7 @@ impl FromStr for RawFormat {
         };
         let parts: Vec<&str> = text.split(':').collect();
         let [encoding, rate, channels] = parts[..] else {
-            return Err(wrong(format!("it has {} parts, not 3", parts.len())));
+            return Err(wrong("it does not have the three parts".into()));
         };
         let known = ENCODINGS.iter().find(|(name, _)| name.eq_ignore_ascii_case(encoding));
         let (_, encoding) = *known.ok_or_else(|| wrong(format!("there is no encoding `{encoding}`")))?;

@@ -20,7 +20,7 @@ pub struct OutputArgs {
     #[arg(short = 'f', long, value_name = "FORMAT", value_delimiter = ',', value_parser = formats(), ignore_case = true,
           hide_possible_values = true)]
     pub output_format: Vec<Formats>,
-    /// Replace files that exist: the default, as OpenAI's
+    /// Replace files that exist: what happens anyway, unless --skip-existing is given
     #[arg(long, conflicts_with = "skip_existing")]
     pub overwrite: bool,
     /// Leave out audio whose files all exist

@@ -103,7 +103,7 @@ fn readable<'a>(settings: &'a Settings, screen: &mut Screen<'_>, tally: &mut Tal
     let mut jobs = Vec::new();
     for job in &settings.jobs {
         if skip && job.outputs.iter().all(|(_, path)| path.exists()) {
-            screen.note(&format!("{}: skipped, its files exist", job.input.name()));
+            screen.say(&format!("{}: skipped, its files exist", job.input.name()));
             tally.skipped += 1;
         } else if let Err(error) = job.input.check() {
             screen.error(&error);
@@ -155,7 +155,10 @@ fn one<E: Engine>(
     let mut listener = |happening: Happening<'_>| {
         match happening {
             Happening::Warning(text) => screen.warn(&format!("{name}: {text}")),
-            Happening::Read(seconds) => screen.note(&format!("{name}: {seconds:.2} s of sound")),
+            Happening::Read(seconds) => {
+                screen.note(&format!("{name}: {seconds:.2} s of sound"));
+                screen.progress(0, mel_frames(seconds));
+            }
             Happening::Event(Event::Language { code, probability: Some(probability) }) => {
                 let language = language_title(code);
                 screen.note(&format!("Detected language: {language} ({code}, {:.1} %)", probability * 100.0));
@@ -191,6 +194,12 @@ fn one<E: Engine>(
     }
     let run = spent.map(|spent| receipt::value(&spent, receipt::cpu_seconds()));
     deliver(job, settings, &transcription, run, screen)
+}
+
+/// Frames of 10 ms.
+fn mel_frames(seconds: f64) -> usize {
+    // A file of more frames than a `usize` holds would not have been read.
+    (seconds * 100.0) as usize
 }
 
 /// Writes the files of one input.

@@ -129,13 +129,17 @@ impl<'a> Screen<'a> {
         if self.bar.is_hidden() {
             return;
         }
-        if self.bar.length().is_none() {
-            let template = "{msg} {wide_bar} {percent}% {elapsed}<{eta}";
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                self.bar.set_style(style);
-            }
-            self.bar.set_length(total as u64);
+        // Before the first window is done nobody knows how long the rest takes.
+        let template = match done {
+            0 => "{msg} {spinner} {wide_bar} {percent}% {elapsed}",
+            _ => "{msg} {spinner} {wide_bar} {percent}% {elapsed}<{eta}",
+        };
+        if (self.bar.length().is_none() || self.bar.position() == 0)
+            && let Ok(style) = ProgressStyle::with_template(template)
+        {
+            self.bar.set_style(style);
         }
+        self.bar.set_length(total as u64);
         self.bar.set_position(done.min(total) as u64);
     }
 

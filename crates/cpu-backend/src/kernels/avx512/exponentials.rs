@@ -105,8 +105,9 @@ pub(crate) unsafe fn weigh(
         }
         let mut top = _mm512_setzero_ps();
         for i in 0..TILE_ROWS {
-            // Columns beyond the keys count too; at worst they raise a false alarm.
-            top = _mm512_max_ps(top, _mm512_max_ps(acc[i][0], acc[i][1]));
+            // Columns beyond the keys count too; at worst they raise a false alarm. Of a NaN and a number, the second
+            // operand is the result: the NaN is passed over here and shows in the total.
+            top = _mm512_max_ps(acc[i][0], _mm512_max_ps(acc[i][1], top));
             let low = _mm512_maskz_mov_ps(shown as u16, exp2(acc[i][0]));
             let high = _mm512_maskz_mov_ps((shown >> 16) as u16, exp2(acc[i][1]));
             let total = totals[i].as_mut_ptr();

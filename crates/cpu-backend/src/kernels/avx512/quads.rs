@@ -4,8 +4,7 @@ use crate::kernels::{PANEL, RowScale, TILE_ROWS};
 use std::arch::x86_64::*;
 
 /// `c[12][32] = Σ a[r][k] · b[k][o]` for u8 times i8: rows of `a` are `lda` bytes apart, `b` holds groups of four rows
-/// interleaved (`generic::matrix::QuadsI8`). Sums are exact in 32 bits (as long as 255 · 128 · 4 · quads < 2³¹, that is to
-/// a depth of 65,792) and then rounded to f32.
+/// interleaved (`generic::matrix::QuadsI8`). Sums are exact in 32 bits (up to `MAX_BYTE_DEPTH`) and then rounded to f32.
 ///
 /// # Safety
 /// The instructions named; 12 rows of `quads` quads in `a`, `quads` groups of 128 bytes in `b`, 12 rows of 32 at stride
@@ -33,6 +32,12 @@ pub(crate) unsafe fn tile_u8(a: *const u8, lda: usize, b: *const u8, quads: usiz
     }
 }
 
+/// A 255th of low…high, but at least the least normal number, so that its inverse is finite. Halves, which are exact,
+/// differ by no more than f32 holds.
+fn step(low: f32, high: f32) -> f32 {
+    ((high * 0.5 - low * 0.5) / 127.5).max(f32::MIN_POSITIVE)
+}
+
 /// Rounds `n` numbers to u8, x ≈ (u − zero)·scale: the range from the least (or 0) to the greatest (or 0) in 255 steps, so
 /// that 0 is exact; then `zero` up to `bytes`. The scale is NaN when a number is not finite.
 ///
@@ -53,8 +58,8 @@ pub(crate) unsafe fn quantise(x: *const f32, n: usize, out: *mut u8, bytes: usiz
             poison = _mm512_fmadd_ps(v, _mm512_setzero_ps(), poison);
         }
         let (low, high) = (_mm512_reduce_min_ps(low), _mm512_reduce_max_ps(high));
-        let scale = (high - low) / 255.0;
-        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+        let scale = step(low, high);
+        let inverse = 1.0 / scale;
         let zero = (-low * inverse).round_ties_even().clamp(0.0, 255.0);
         let (factor, shift) = (_mm512_set1_ps(inverse), _mm512_set1_epi32(zero as i32));
         for i in (0..n).step_by(16) {

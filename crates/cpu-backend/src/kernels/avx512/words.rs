@@ -49,7 +49,7 @@ pub(crate) unsafe fn split(x: *const f32, n: usize, out: *mut u8) -> f32 {
 
 /// `out[r][32] = steps[r] · Σ a[r][k] · b[k][column]` for `rows` rows of [`split`] numbers, `lda` bytes apart; `b` holds
 /// groups of four rows interleaved (`generic::matrix::QuadsI8`) and `sums` what each of its columns sums to. The sums of
-/// each byte are exact in 32 bits as far as those of `quads::tile_u8`, then rounded to f32 and added.
+/// each byte are exact in 32 bits (up to `MAX_BYTE_DEPTH`), then rounded to f32 and added.
 ///
 /// # Safety
 /// The instructions named; `rows` rows of `quads` quads in `a`, `quads` groups of 128 bytes in `b`, 32 numbers in `sums`,

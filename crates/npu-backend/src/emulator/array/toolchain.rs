@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::{Error, Result};
+use crate::{Error, Obstacle, Result};
 
 /// Lines of a compiler's complaint that an error repeats.
 const COMPLAINT_LINES: usize = 12;
@@ -120,7 +120,7 @@ impl Toolchain {
 
 /// An error of the emulator in three parts: the device, the reason, what to do.
 pub(crate) fn unavailable(why: String, hint: &str) -> Error {
-    Error::Unavailable { device: "emulator", why, hint: hint.into() }
+    Error::Unavailable { device: "emulator", obstacle: Obstacle::Toolchain, why, hint: hint.into() }
 }
 
 fn complaint(output: &Output) -> String {

@@ -12,12 +12,13 @@
 //! arguments = [{ role = "input", bytes = 1572864 }, …]
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{arch_name, sources_hash};
+use super::sources_hash;
 use crate::{Arch, ArgumentSpec, BufferRole, Error, KernelEntry, KernelImage, Result};
 
 /// Name of the index in a generation's folder.
@@ -77,7 +78,7 @@ impl Folder {
     /// # Errors
     /// [`Error::Image`]: not built yet, built from other sources, or damaged.
     pub fn open(root: &Path, arch: Arch) -> Result<Self> {
-        let path = root.join(arch_name(arch));
+        let path = root.join(arch.folder());
         let text = fs::read_to_string(path.join(INDEX)).map_err(|error| Error::Image {
             why: format!("the kernels are not built yet: {}: {error}; {BUILD}", path.join(INDEX).display()),
         })?;
@@ -96,7 +97,7 @@ impl Folder {
     /// Whether `root` has something built for this generation, whole or not.
     #[must_use]
     pub fn holds(root: &Path, arch: Arch) -> bool {
-        root.join(arch_name(arch)).join(INDEX).exists()
+        root.join(arch.folder()).join(INDEX).exists()
     }
 
     /// Names of the images and their entries.
@@ -124,9 +125,21 @@ impl Folder {
         match self.built(name)?.entries.iter().find(of_key) {
             Some(entry) => self.words(&entry.instructions),
             None => Err(Error::Image {
-                why: format!("image {name} in {} has no launch of key {key}; {BUILD}", self.path.display()),
+                why: format!(
+                    "image {name} in {} has no launch of key {key}; built are {}; {BUILD}",
+                    self.path.display(),
+                    self.launches(name)
+                ),
             }),
         }
+    }
+
+    /// Names of the launches of image `name`, without their keys.
+    fn launches(&self, name: &str) -> String {
+        let of_image = self.entries().filter(|(image, _)| *image == name);
+        let names: BTreeSet<&str> =
+            of_image.map(|(_, entry)| entry.rsplit_once('.').map_or(entry, |(name, _)| name)).collect();
+        names.into_iter().collect::<Vec<_>>().join(", ")
     }
 
     fn built(&self, name: &str) -> Result<&BuiltImage> {

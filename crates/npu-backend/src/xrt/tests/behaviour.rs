@@ -234,6 +234,12 @@ fn a_processor_of_another_kind_is_named() {
 }
 
 #[test]
+fn cards_that_xrt_lists_first_are_passed_over() {
+    let device = XrtDevice::open_through(fake::shim(Script { first_npu: 2, ..Script::default() })).unwrap();
+    assert_eq!((device.info().name.as_str(), seen().live), ("RyzenAI-npu1", 1));
+}
+
+#[test]
 fn memory_that_cannot_be_had_is_an_alloc_error() {
     let (mut device, _) = ready(Script::default());
     for len_bytes in [(1 << 30) + 1, 1 << 50, usize::MAX] {

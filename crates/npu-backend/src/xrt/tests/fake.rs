@@ -22,6 +22,8 @@ pub(super) struct Script {
     pub(super) ends: BTreeMap<u64, i32>,
     /// Error numbers that starting a submission answers, by number of the submission.
     pub(super) refusals: BTreeMap<u64, i32>,
+    /// Index of the first device that is no card.
+    pub(super) first_npu: u32,
     /// Error number that opening the device answers.
     pub(super) open: Option<i32>,
     /// Memory bank of each buffer argument, if not 0.
@@ -46,6 +48,8 @@ pub(super) struct Seen {
 thread_local! {
     static SCRIPT: RefCell<Script> = RefCell::default();
     static SEEN: Cell<Seen> = Cell::default();
+    /// Whether the device opened last is an NPU.
+    static FOUND: Cell<bool> = const { Cell::new(true) };
     static OPEN_CONTEXTS: Cell<u32> = const { Cell::new(0) };
 }
 

@@ -61,6 +61,37 @@ fn a_launch_that_fails_in_each_way_is_told_and_the_device_goes_on() {
     }
 }
 
+/// The signals that the thread `task` holds back, as `/proc` shows them: bit `n - 1` is signal `n`.
+fn held_signals(task: &std::path::Path) -> u64 {
+    let status = std::fs::read_to_string(std::path::Path::new("/proc").join(task).join("status")).unwrap();
+    let held = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+    u64::from_str_radix(held.trim(), 16).unwrap()
+}
+
+#[test]
+#[ignore = "played inside the stage"]
+fn signals_wait_until_a_limitless_wait_has_ended() {
+    const INTERRUPT_AND_TERMINATE: u64 = 1 << (2 - 1) | 1 << (15 - 1);
+    for count in [1, 3] {
+        let (mut device, context) = ready("hang-at=0 tdr-ms=1000");
+        let scratch = device.alloc(LEN, BufferRole::Scratch).unwrap();
+        let ticket = device.submit(&bumps(context, &scratch, count)).unwrap();
+        let waiting = std::fs::read_link("/proc/thread-self").unwrap();
+        let before = held_signals(&waiting);
+        assert_eq!(before & INTERRUPT_AND_TERMINATE, 0);
+        let during = std::thread::scope(|scope| {
+            let watch = scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(500));
+                held_signals(&waiting)
+            });
+            assert!(matches!(device.wait(ticket, None), Err(Error::Launch { .. })));
+            watch.join().unwrap()
+        });
+        assert_eq!(during & INTERRUPT_AND_TERMINATE, INTERRUPT_AND_TERMINATE, "{count}: {during:#x}");
+        assert_eq!(held_signals(&waiting), before);
+    }
+}
+
 #[test]
 #[ignore = "played inside the stage"]
 fn a_device_that_goes_away_is_lost() {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use npu_backend::kernel::image;
 use npu_backend::ops::strategies::{self, Seed, Strategy, whole_array};
-use npu_backend::{Choice, Counters, Error, open, open_engine};
+use npu_backend::{Choice, Counters, Error, Obstacle, open, open_engine};
 
 use super::{failed, wrong};
 use crate::Result;
@@ -45,6 +45,7 @@ fn run(choice: Choice, strategy: Strategy, product: &Product) -> npu_backend::Re
     }
     let mut device = open(choice)?.ok_or_else(|| Error::Unavailable {
         device: choice.name(),
+        obstacle: Obstacle::Other,
         why: "this machine has no device that this build can drive".into(),
         hint: "give --device emulator".into(),
     })?;

@@ -6,18 +6,20 @@ use std::rc::Rc;
 
 use super::super::super::bindings::*;
 use super::{
-    COMPLETED, Command, List, Memory, OPEN_CONTEXTS, SCRIPT, admitted, at, fail, give, launch, note, take,
-    waited,
+    COMPLETED, Command, FOUND, List, Memory, OPEN_CONTEXTS, SCRIPT, admitted, at, fail, give, launch, note,
+    take, waited,
 };
 
 unsafe extern "C" fn device_open(
-    _: u32,
+    index: u32,
     out: *mut *mut xrt_shim_device,
     error: *mut xrt_shim_error,
 ) -> xrt_shim_status {
-    match SCRIPT.with_borrow(|script| script.open) {
-        Some(errno) => fail(error, XRT_SHIM_CAUSE_SYSTEM, errno, 0),
-        None => give(out, ()),
+    let (open, first) = SCRIPT.with_borrow(|script| (script.open, script.first_npu));
+    FOUND.set(index >= first);
+    match open {
+        Some(errno) if index >= first => fail(error, XRT_SHIM_CAUSE_SYSTEM, errno, 0),
+        _ => give(out, ()),
     }
 }
 
@@ -27,7 +29,8 @@ unsafe extern "C" fn device_name(
     len: usize,
     _: *mut xrt_shim_error,
 ) -> xrt_shim_status {
-    let name = SCRIPT.with_borrow(|script| script.name.clone());
+    let name =
+        if FOUND.get() { SCRIPT.with_borrow(|script| script.name.clone()) } else { "xilinx_u250".into() };
     // SAFETY: the caller's array has `len` bytes.
     let to = unsafe { std::slice::from_raw_parts_mut(out, len) };
     for (to, from) in to.iter_mut().zip(name.bytes().chain([0])) {
