@@ -75,12 +75,12 @@ impl Precision {
         }
     }
 
-    /// The context that keeps activations in f32 where this precision says so, whatever `context` allows.
+    /// How the CPU's text decoder computes at this precision: activations in f32, or in 16 bits where weights are int8.
     #[must_use]
     pub fn within(self, context: Context) -> Context {
         match self {
-            Self::Auto | Self::F32 => context.with_f32_activations(),
-            Self::Bf16 | Self::Int8 => context,
+            Self::F32 => context.with_f32_activations(),
+            Self::Auto | Self::Bf16 | Self::Int8 => context.with_int16_activations(),
         }
     }
 

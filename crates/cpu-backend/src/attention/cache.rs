@@ -1,5 +1,6 @@
 //! Keys and values of past positions, kept as an explicit value in the layout that attention reads.
 
+use super::quantised::Quantised;
 use crate::aligned::Aligned;
 use crate::context::Context;
 use crate::error::Error;
@@ -16,6 +17,9 @@ pub enum KvStorage {
     F16,
     /// Rounded to 8 bits (relative error ≤ 2⁻⁸).
     Bf16,
+    /// Whole numbers in ∓127 times a scale, one for a head's key and one for a channel of a head's values over all positions
+    /// (an error up to a 254th of the largest among them): the cache can only be filled as a whole.
+    Int8,
 }
 
 /// The keys and values of one attention layer, of up to `capacity` positions.
@@ -38,6 +42,7 @@ enum Data {
     F32(Aligned<f32>, Aligned<f32>),
     F16(Aligned<f16>, Aligned<f16>),
     Bf16(Aligned<bf16>, Aligned<bf16>),
+    Int8(Quantised),
 }
 
 /// The row length of stored values.
@@ -73,6 +78,7 @@ impl KvCache {
             KvStorage::F32 => Data::F32(Aligned::zeroed(keys), Aligned::zeroed(values)),
             KvStorage::F16 => Data::F16(Aligned::zeroed(keys), Aligned::zeroed(values)),
             KvStorage::Bf16 => Data::Bf16(Aligned::zeroed(keys), Aligned::zeroed(values)),
+            KvStorage::Int8 => Data::Int8(Quantised::new(heads, head_dim, capacity)),
         };
         Self { heads, head_dim, capacity, len: 0, data }
     }
@@ -84,6 +90,7 @@ impl KvCache {
             Data::F32(..) => KvStorage::F32,
             Data::F16(..) => KvStorage::F16,
             Data::Bf16(..) => KvStorage::Bf16,
+            Data::Int8(_) => KvStorage::Int8,
         };
         Self::new(self.heads, self.head_dim, self.capacity, storage)
     }
@@ -109,19 +116,28 @@ impl KvCache {
     /// Bytes of one key and value position, padding included.
     #[must_use]
     pub fn bytes_per_position(&self) -> usize {
-        let size = if matches!(self.data, Data::F32(..)) { 4 } else { 2 };
-        self.heads * (self.head_dim + padded(self.head_dim)) * size
+        let numbers = self.head_dim + padded(self.head_dim);
+        self.heads
+            * match &self.data {
+                Data::F32(..) => 4 * numbers,
+                Data::F16(..) | Data::Bf16(..) => 2 * numbers,
+                Data::Int8(_) => Quantised::bytes_per_position(self.head_dim),
+            }
     }
 
     /// Forgets all positions from `len` on; does nothing when it holds fewer.
     pub fn truncate(&mut self, len: usize) {
+        if let Data::Int8(quantised) = &mut self.data {
+            quantised.truncate(len, self.len);
+        }
         self.len = self.len.min(len);
     }
 
     /// Appends the positions of `k` and `v`, both `[positions, heads · head_dim]` row-major.
     ///
     /// # Errors
-    /// When the rows are not whole, the two differ in length, or there is no room; then nothing is appended.
+    /// When the rows are not whole, the two differ in length, there is no room, or the storage is [`KvStorage::Int8`]; then
+    /// nothing is appended.
     pub fn extend(&mut self, k: &[f32], v: &[f32]) -> Result<(), Error> {
         let width = self.heads * self.head_dim;
         if k.len() != v.len() || width == 0 || !k.len().is_multiple_of(width) {
@@ -138,6 +154,11 @@ impl KvCache {
             Data::F32(keys, values) => append(k, v, heads, head_dim, first, keys, values, |x| x),
             Data::F16(keys, values) => append(k, v, heads, head_dim, first, keys, values, f16::from_f32),
             Data::Bf16(keys, values) => append(k, v, heads, head_dim, first, keys, values, bf16::from_f32),
+            Data::Int8(_) if count == 0 => {}
+            Data::Int8(_) => {
+                let why = "whole numbers have one scale over all positions, so that none can be appended";
+                return Err(Error::new("extending a key/value cache", why, "fill it, or keep it in bf16"));
+            }
         }
         self.len += count;
         Ok(())
@@ -165,6 +186,7 @@ impl KvCache {
             Data::F32(keys, values) => fill(ctx, k, v, heads, head_dim, keys, values, |x| x),
             Data::F16(keys, values) => fill(ctx, k, v, heads, head_dim, keys, values, f16::from_f32),
             Data::Bf16(keys, values) => fill(ctx, k, v, heads, head_dim, keys, values, round_to_bf16),
+            Data::Int8(quantised) => quantised.fill(ctx, k, v, heads),
         }
         self.len = count;
         Ok(())
@@ -190,6 +212,11 @@ impl KvCache {
         self.len = len;
     }
 
+    /// Keys and values that are whole numbers.
+    pub(super) fn quantised(&self) -> Option<&Quantised> {
+        if let Data::Int8(quantised) = &self.data { Some(quantised) } else { None }
+    }
+
     /// The keys of one head: panel `panel`, `[head_dim][32]`.
     pub(super) fn keys(&self, head: usize, panel: usize) -> Matrix<'_> {
         let size = PANEL * self.head_dim;
@@ -198,6 +225,7 @@ impl KvCache {
             Data::F32(k, _) => Matrix::F32(&k[from..from + size]),
             Data::F16(k, _) => Matrix::F16(&k[from..from + size]),
             Data::Bf16(k, _) => Matrix::Bf16(&k[from..from + size]),
+            Data::Int8(_) => unreachable!("whole numbers are asked for as such"),
         }
     }
 
@@ -209,6 +237,7 @@ impl KvCache {
             Data::F32(_, v) => Matrix::F32(&v[range]),
             Data::F16(_, v) => Matrix::F16(&v[range]),
             Data::Bf16(_, v) => Matrix::Bf16(&v[range]),
+            Data::Int8(_) => unreachable!("whole numbers are asked for as such"),
         }
     }
 }

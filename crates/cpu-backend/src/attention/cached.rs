@@ -3,7 +3,7 @@
 use super::Mask;
 use super::cache::{KvCache, padded};
 use crate::context::Context;
-use crate::kernels::{Disjoint, PANEL};
+use crate::kernels::{Disjoint, PANEL, WORD_ROWS};
 use crate::scratch;
 
 /// Queries that share one reading of keys and values.
@@ -41,7 +41,8 @@ pub struct Scores<'a> {
 /// `out[r] = softmax(scale · q[r]·Kᵀ)·V` per head, for `q` and `out` `[rows, heads · head_dim]`.
 ///
 /// With [`Mask::Causal`] and shared keys the queries are the last `rows` positions of the cache. Products and sums
-/// are f32 whatever the cache stores; a query that sees no key gives zeros.
+/// are f32 whatever the cache stores, but that queries and weights are rounded to 16 bits where it stores whole numbers and
+/// the level has VNNI; a query that sees no key gives zeros.
 ///
 /// # Panics
 /// When a length disagrees with the caches' shape, a head of `scores` does not exist, or caches differ in heads.
@@ -64,6 +65,7 @@ pub fn attend(
     assert!(width > 0 && q.len().is_multiple_of(width), "q is rows of {heads} × {head_dim}");
     let rows = q.len() / width;
     let (group, longest) = match keys {
+        Keys::Shared(cache) if cache.quantised().is_some() => (WORD_ROWS, cache.len()),
         Keys::Shared(cache) => (GROUP, cache.len()),
         Keys::Each(caches) => {
             assert_eq!(caches.len(), rows, "one cache a query");
@@ -129,18 +131,7 @@ pub fn attend(
                         inverse[row] = 1.0 / ctx.level().exp_sum(seen, most);
                     }
                 }
-                let values = cache.values(head);
-                ctx.level().few_rows(
-                    count,
-                    weights,
-                    stride,
-                    values,
-                    row_len,
-                    cache.len(),
-                    row_len,
-                    sums,
-                    row_len,
-                );
+                mix(ctx, cache, head, weights, sums, stride, count);
                 for row in 0..count {
                     let at = (first + row) * width + head * head_dim;
                     // SAFETY: this head of this row belongs to this task alone.
@@ -163,9 +154,32 @@ fn score(
     count: usize,
 ) {
     let head_dim = cache.head_dim;
+    if let Some(quantised) = cache.quantised() {
+        quantised.score(ctx.level(), head, queries, cache.len(), weights, stride);
+        return;
+    }
     for panel in 0..cache.len().div_ceil(PANEL) {
         let keys = cache.keys(head, panel);
         let to = &mut weights[panel * PANEL..];
         ctx.level().few_rows(count, queries, head_dim, keys, PANEL, head_dim, PANEL, to, stride);
     }
+}
+
+/// `sums[row] = Σ weights[row][position] · value[position]`, in rows padded to panels.
+fn mix(
+    ctx: &Context,
+    cache: &KvCache,
+    head: usize,
+    weights: &[f32],
+    sums: &mut [f32],
+    stride: usize,
+    count: usize,
+) {
+    let (row_len, len) = (padded(cache.head_dim), cache.len());
+    if let Some(quantised) = cache.quantised() {
+        quantised.mix(ctx.level(), head, weights, stride, len, sums);
+        return;
+    }
+    let values = cache.values(head);
+    ctx.level().few_rows(count, weights, stride, values, row_len, len, row_len, sums, row_len);
 }

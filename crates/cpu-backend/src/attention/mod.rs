@@ -6,6 +6,7 @@ mod cached;
 mod flash;
 mod fused;
 mod heads;
+mod quantised;
 
 pub use cache::{KvCache, KvStorage};
 pub use cached::{Keys, Scores, attend};

@@ -15,6 +15,7 @@ mod generic;
 mod instantiate;
 mod portable;
 mod product;
+mod words;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(crate) use amx::tiles_are_configured;
@@ -23,6 +24,7 @@ pub(crate) use amx::{TileSession, TileUnit, refusal as amx_refusal};
 pub(crate) use disjoint::Disjoint;
 pub(crate) use generic::rows::{Columns, Ending};
 pub(crate) use product::{Beyond, MAX_BYTE_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
+pub(crate) use words::{WORD_ROWS, Words, word_stride};
 
 use crate::level::{Level, LevelKind};
 use half::{bf16, f16};

@@ -3,6 +3,7 @@
 use super::{Epilogue, Linear};
 use crate::context::Context;
 use crate::kernels::{Disjoint, PANEL};
+use crate::level::Level;
 use crate::scratch;
 
 /// Weights below which a share is not worth another thread, in bytes (about 2 µs of reading).
@@ -37,38 +38,55 @@ pub(super) fn forward(
     });
 }
 
+/// Panels of a layer that are worth a thread.
+pub(super) fn least_panels(layer: &Linear) -> usize {
+    let panels = layer.outputs.div_ceil(PANEL);
+    LEAST_BYTES.div_ceil((layer.bytes() / panels).max(1))
+}
+
 /// `x` is `[rows, depth]`, padded, and smaller where the layout wants it.
 fn stream(layer: &Linear, ctx: &Context, x: &[f32], rows: usize, y: &mut [f32], epilogue: Epilogue) {
     let level = ctx.level();
-    let (depth, outputs) = (layer.packed.depth(), layer.outputs);
-    let panels = outputs.div_ceil(PANEL);
-    let panel_bytes = (layer.bytes() / panels).max(1);
+    let depth = layer.packed.depth();
     let y = Disjoint::new(y);
-    ctx.split(panels, LEAST_BYTES.div_ceil(panel_bytes), |share| {
+    ctx.split(layer.outputs.div_ceil(PANEL), least_panels(layer), |share| {
         let mut sums = [0.0_f32; super::FEW_ROWS * PANEL];
+        let sums = &mut sums[..rows * PANEL];
         for panel in share {
             let matrix = layer.packed.panel(panel, 0, depth);
-            level.few_rows(rows, x, depth, matrix, PANEL, depth, PANEL, &mut sums, PANEL);
-            let first = panel * PANEL;
-            let width = PANEL.min(outputs - first);
-            let bias = layer.panel_bias(panel);
-            for (row, sums) in sums.chunks_exact_mut(PANEL).take(rows).enumerate() {
-                match layer.packed.scale(panel) {
-                    Some(scale) => {
-                        sums.iter_mut().zip(scale).zip(bias).for_each(|((v, s), b)| *v = *v * s + b)
-                    }
-                    None => sums.iter_mut().zip(bias).for_each(|(v, b)| *v += b),
-                }
-                if epilogue == Epilogue::Gelu {
-                    level.gelu(sums);
-                }
-                // SAFETY: columns first..first + width belong to this panel, and each panel to one share.
-                let out = unsafe { y.part(row * outputs + first, width) };
-                match epilogue {
-                    Epilogue::Residual => out.iter_mut().zip(&*sums).for_each(|(y, v)| *y += v),
-                    Epilogue::None | Epilogue::Gelu => out.copy_from_slice(&sums[..width]),
-                }
-            }
+            level.few_rows(rows, x, depth, matrix, PANEL, depth, PANEL, sums, PANEL);
+            finish(layer, level, panel, sums, 0, &y, epilogue);
         }
     });
+}
+
+/// Turns the `sums` `[rows, 32]` of one panel into that panel's columns of `y`, from row `first` on. No two threads may
+/// finish the same panel of the same rows at a time.
+pub(super) fn finish(
+    layer: &Linear,
+    level: Level,
+    panel: usize,
+    sums: &mut [f32],
+    first: usize,
+    y: &Disjoint,
+    epilogue: Epilogue,
+) {
+    let column = panel * PANEL;
+    let width = PANEL.min(layer.outputs - column);
+    let bias = layer.panel_bias(panel);
+    for (row, sums) in sums.chunks_exact_mut(PANEL).enumerate() {
+        match layer.packed.scale(panel) {
+            Some(scale) => sums.iter_mut().zip(scale).zip(bias).for_each(|((v, s), b)| *v = *v * s + b),
+            None => sums.iter_mut().zip(bias).for_each(|(v, b)| *v += b),
+        }
+        if epilogue == Epilogue::Gelu {
+            level.gelu(sums);
+        }
+        // SAFETY: these columns of these rows are this panel's, and callers give each panel to one thread.
+        let out = unsafe { y.part((first + row) * layer.outputs + column, width) };
+        match epilogue {
+            Epilogue::Residual => out.iter_mut().zip(&*sums).for_each(|(y, v)| *y += v),
+            Epilogue::None | Epilogue::Gelu => out.copy_from_slice(&sums[..width]),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod few;
 mod many;
 mod pack;
+mod words;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -131,8 +132,9 @@ impl Linear {
     /// Up to 8 rows stream the weights once, at the speed of memory; more go through tiles. Both use f32
     /// activations and f32 sums, so they differ from exact arithmetic on the stored weights by rounding only. Two
     /// exceptions: more than 8 rows times weights kept as bf16, on a level with bf16 products, round the activations
-    /// to bf16 unless [`Context::with_f32_activations`] forbids it; and [`Context::with_int8_activations`] is a wish for the like in 8 bits
-    /// (granted up to 65,792 inputs, where sums of 32 bits end).
+    /// to bf16 unless [`Context::with_f32_activations`] forbids it; and [`Context::with_int8_activations`] and
+    /// [`Context::with_int16_activations`] are wishes for the like in 8 and 16 bits (granted up to 65,792 inputs, where
+    /// sums of 32 bits end).
     ///
     /// # Panics
     /// When `x` or `y` does not hold what `rows` says.
@@ -142,7 +144,9 @@ impl Linear {
         if rows == 0 || self.outputs == 0 {
             return;
         }
-        if rows <= FEW_ROWS {
+        if words::fits(self, ctx) {
+            words::forward(self, ctx, x, rows, y, epilogue);
+        } else if rows <= FEW_ROWS {
             few::forward(self, ctx, x, rows, y, epilogue);
         } else {
             many::forward(self, ctx, x, rows, y, epilogue);

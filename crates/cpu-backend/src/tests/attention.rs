@@ -25,6 +25,7 @@ fn rounded(x: &[f32], storage: KvStorage) -> Vec<f32> {
             KvStorage::F32 => v,
             KvStorage::F16 => f16::from_f32(v).to_f32(),
             KvStorage::Bf16 => bf16::from_f32(v).to_f32(),
+            KvStorage::Int8 => unreachable!("tests::quantised rounds by rows and channels"),
         })
         .collect()
 }

@@ -109,6 +109,84 @@ fn bf16_activations_are_rounded_to_nearest_even() {
     assert_eq!(x, y);
 }
 
+/// Any count of rows, with activations off by at most half a step, a 65534th of a row's largest number. Whole numbers up to
+/// ∓32767 are exact, and so are their sums up to 2²⁴.
+#[test]
+fn int16_activations_are_rounded_to_half_a_step() {
+    let contexts = contexts().into_iter().map(Context::with_int16_activations);
+    let contexts: Vec<_> = contexts.filter(Context::word_products).collect();
+    if contexts.is_empty() {
+        eprintln!("skipped: this machine has no integer products");
+    }
+    for ctx in contexts {
+        for (inputs, outputs) in [(1, 1), (3, 5), (16, 32), (17, 31), (64, 33), (1030, 70), (2048, 40)] {
+            let bias = numbers(9, outputs);
+            let layer = layer(outputs, inputs, Storage::Int8, &bias);
+            let w = wide(&stored(&layer));
+            for rows in [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 47, 48, 49, 100] {
+                let whole =
+                    |i: usize| if i % inputs == 0 { -32767.0 } else { (i * 377 % 65535) as f32 - 32767.0 };
+                let whole: Vec<f32> = (0..rows * inputs).map(whole).collect();
+                for (x, exact) in [(whole, true), (numbers(5, rows * inputs), false)] {
+                    for epilogue in [Epilogue::None, Epilogue::Gelu, Epilogue::Residual] {
+                        let before = numbers(6, rows * outputs);
+                        let mut y = before.clone();
+                        layer.forward(&ctx, &x, rows, &mut y, epilogue);
+                        let mut want = reference::linear(&wide(&x), &w, &wide(&bias), outputs, inputs);
+                        match epilogue {
+                            Epilogue::None => {}
+                            Epilogue::Gelu => want.iter_mut().for_each(|v| *v = reference::gelu(*v)),
+                            Epilogue::Residual => {
+                                want.iter_mut().zip(&before).for_each(|(v, b)| *v += f64::from(*b));
+                            }
+                        }
+                        check(
+                            &format!("{ctx:?} {epilogue:?} [{rows}, {inputs}] → {outputs}"),
+                            &y,
+                            &want,
+                            |i| {
+                                let row = &x[i / outputs * inputs..][..inputs];
+                                let most = row.iter().fold(0.0_f64, |m, &v| m.max(f64::from(v).abs()));
+                                let size: f64 =
+                                    w[i % outputs * inputs..][..inputs].iter().map(|w| w.abs()).sum();
+                                // Either byte's sum rounds, up to the size and to a 256th of it; then their sum, two scales,
+                                // bias and residual, and the step and its inverse did.
+                                let rounding = 10.0 * super::U * (size * most + 2.0);
+                                let bound = rounding + if exact { 0.0 } else { size * most / 65534.0 };
+                                if epilogue == Epilogue::Gelu {
+                                    1.13 * bound + 2e-7 * want[i].abs().max(1.0)
+                                } else {
+                                    bound
+                                }
+                            },
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn int16_activations_that_are_no_numbers_give_none() {
+    for ctx in contexts().into_iter().map(Context::with_int16_activations) {
+        let layer = layer(33, 20, Storage::Int8, &[]);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut x = numbers(1, 3 * 20);
+            x[20 + 17] = bad;
+            let mut y = vec![0.0; 3 * 33];
+            layer.forward(&ctx, &x, 3, &mut y, Epilogue::None);
+            assert!(
+                y.chunks(33).enumerate().all(|(row, y)| y.iter().all(|v| v.is_finite() == (row != 1))),
+                "{ctx:?} {bad}"
+            );
+        }
+        let mut y = vec![f32::NAN; 2 * 33];
+        layer.forward(&ctx, &[0.0; 40], 2, &mut y, Epilogue::None);
+        assert!(y.iter().all(|&v| v == 0.0), "{ctx:?}: nothing gives nothing");
+    }
+}
+
 /// Whole activations in −128…127 are exact in 8 bits; others are off by at most half a step, a 510th of their range.
 #[test]
 fn int8_activations_are_rounded_to_half_a_step() {
@@ -181,7 +259,8 @@ fn int8_products_do_not_overflow() {
         let (whole, scale, rows) = (vec![-128_i8; inputs], [1.0], 9);
         let weights = Weights::Int8 { data: &whole, scale: &scale };
         let layer = Linear::new(weights, None, 1, inputs, Storage::Int8).unwrap();
-        for ctx in contexts().into_iter().map(Context::with_int8_activations) {
+        let narrow = |ctx: Context| [ctx.clone().with_int8_activations(), ctx.with_int16_activations()];
+        for ctx in contexts().into_iter().flat_map(narrow) {
             let mut y = vec![0.0; rows];
             layer.forward(&ctx, &vec![1.0; rows * inputs], rows, &mut y, Epilogue::None);
             let want = vec![-128.0 * inputs as f64; rows];

@@ -7,6 +7,7 @@ mod amx;
 mod attention;
 mod encoder;
 mod linear;
+mod quantised;
 mod rows;
 mod vocabulary;
 

@@ -28,11 +28,6 @@ impl CrossMemory {
         Self { heads: config.n_text_head, storage, spare: Arc::default() }
     }
 
-    /// How keys and values are kept, of the audio and of the tokens.
-    pub(super) fn storage(&self) -> KvStorage {
-        self.storage
-    }
-
     /// Memory for `features`, to be filled block by block.
     pub(super) fn take(&self, features: &AudioFeatures, config: &Config) -> Result<CrossCache> {
         if features.d_model() != config.d_model {

@@ -1,6 +1,6 @@
 //! The decoder's forward pass: x = embed(tokens) + positions; blocks; norm; logits = x Eᵀ with the tied embedding.
 
-use cpu_backend::{Context, Epilogue, Linear};
+use cpu_backend::{Context, Epilogue, KvStorage, Linear};
 use whisper_encoder::{AudioFeatures, CancelToken, Checkpoint, Config, Precision, Result};
 
 use super::block::Block;
@@ -21,6 +21,8 @@ pub struct TextDecoder {
     blocks: Vec<Block>,
     norm: LayerNorm,
     cross: CrossMemory,
+    /// How keys and values of tokens are kept.
+    of_tokens: KvStorage,
 }
 
 /// Buffers of a forward pass, kept between steps.
@@ -53,6 +55,7 @@ impl TextDecoder {
         let config = checkpoint.config().clone();
         let projecting = precision.of_encoder(context.clone()).0;
         let context = precision.within(context);
+        let (of_audio, of_tokens) = kv_storage(precision);
         let d = config.d_model;
         let vocabulary = (config.n_vocab, d);
         let positions = checkpoint.tensor("decoder.embed_positions.weight", &[config.n_text_ctx, d])?;
@@ -65,7 +68,8 @@ impl TextDecoder {
                 None,
                 precision,
             )?,
-            cross: CrossMemory::new(&config, kv_storage(precision)),
+            cross: CrossMemory::new(&config, of_audio),
+            of_tokens,
             positions,
             blocks: blocks.collect::<Result<_>>()?,
             norm: LayerNorm::load(checkpoint, "decoder.layer_norm")?,
@@ -94,8 +98,8 @@ impl TextDecoder {
     #[must_use]
     pub fn new_cache(&self) -> SelfCache {
         let head_dim = self.config.d_model / self.config.n_text_head;
-        let storage = self.cross.storage();
-        SelfCache::new(self.blocks.len(), self.config.n_text_head, head_dim, self.config.n_text_ctx, storage)
+        let (blocks, heads) = (self.blocks.len(), self.config.n_text_head);
+        SelfCache::new(blocks, heads, head_dim, self.config.n_text_ctx, self.of_tokens)
     }
 
     /// Projects the audio features of one window to every block's cross-attention keys and values.

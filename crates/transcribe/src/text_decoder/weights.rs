@@ -14,11 +14,13 @@ fn storage(weights: &Weights, precision: Precision) -> Storage {
     }
 }
 
-/// How keys and values are kept, of the audio and of the tokens: a decoding step reads them all.
-pub(super) fn kv_storage(precision: Precision) -> KvStorage {
+/// How keys and values are kept, of the audio and of the tokens: a decoding step reads them all. Those of the audio come
+/// all at once, so that they can share their scales.
+pub(super) fn kv_storage(precision: Precision) -> (KvStorage, KvStorage) {
     match precision {
-        Precision::F32 => KvStorage::F32,
-        _ => KvStorage::Bf16,
+        Precision::F32 => (KvStorage::F32, KvStorage::F32),
+        Precision::Bf16 => (KvStorage::Bf16, KvStorage::Bf16),
+        _ => (KvStorage::Int8, KvStorage::Bf16),
     }
 }
 

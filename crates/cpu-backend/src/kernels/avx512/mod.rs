@@ -5,12 +5,14 @@ mod lanes;
 mod pairs;
 mod quads;
 mod weights;
+mod words;
 
 pub(crate) use exponentials::exp2_bf16;
 pub(crate) use lanes::Avx512;
 pub(crate) use pairs::{narrow, tile_bf16};
 pub(crate) use quads::{add_row, quantise, tile_u8};
 pub(crate) use weights::{weigh_bf16, weigh_f32};
+pub(crate) use words::{few_words, split};
 
 crate::kernels::instantiate::instantiate!(
     lanes::Avx512, tile 12 x 2,
