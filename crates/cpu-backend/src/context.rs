@@ -40,6 +40,12 @@ impl Context {
     /// A context with `threads` threads, the caller of each operation and others of its own; 0 means one per
     /// available core. The others watch for work up to 100 µs after an operation, then sleep.
     ///
+    /// Clones share these threads, and one operation at a time has them: one that begins meanwhile on another thread of
+    /// the program is done by that thread alone. Results are the same.
+    ///
+    /// On levels with products in bf16, [`crate::attention()`] and layers kept in bf16 round what they multiply to it,
+    /// see [`Context::with_f32_activations`].
+    ///
     /// # Errors
     /// When the operating system refuses to start the threads.
     pub fn new(level: Level, threads: usize) -> Result<Self, Error> {
@@ -77,8 +83,8 @@ impl Context {
         Self { level, ..self.clone() }
     }
 
-    /// Forbids rounding the activations to bf16. Otherwise products of more than 8 rows with weights kept as bf16 do
-    /// so where the level has bf16 products, which doubles their rate; sums are f32 in any case.
+    /// Forbids rounding the activations to bf16. Otherwise products of more than 8 rows with weights kept as bf16, and
+    /// [`crate::attention()`], do so where the level has bf16 products, which doubles their rate; sums are f32 in any case.
     #[must_use]
     pub fn with_f32_activations(self) -> Self {
         Self { activations: Activations::F32, ..self }

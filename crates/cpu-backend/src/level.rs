@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 #[cfg(target_arch = "x86_64")]
-use crate::kernels::{TileSession, TileUnit, amx_refusal};
+use crate::kernels::{TileSession, TileUnit, amx_fault, amx_refusal};
 use std::fmt;
 
 /// The name of a family of kernels, whether or not this machine has it.
@@ -20,23 +20,29 @@ pub enum LevelKind {
     /// x86-64 with AMX for bf16 and int8 (Intel servers since 2023), and AVX-512 with VNNI and BF16 for the rest.
     ///
     /// Tested on a model of the tile unit, by the machine code of each instruction, and in an emulator; it has not run
-    /// on silicon.
+    /// on silicon, so each process checks a few products before it uses it.
     Amx,
 }
 
 impl LevelKind {
     /// Every kind, slowest first.
     pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
-}
 
-impl fmt::Display for LevelKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// As it is typed and printed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Amx => "amx",
-        })
+        }
+    }
+}
+
+impl fmt::Display for LevelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -84,12 +90,23 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             LevelKind::Amx => match amx_refusal() {
                 Some(refusal) => refusal,
-                None => return Ok(Self { tiles: Some(TileUnit::Processor), ..level.with_dot_products() }),
+                None => {
+                    let level = Self { tiles: Some(TileUnit::Processor), ..level.with_dot_products() };
+                    match amx_fault(level) {
+                        Some(fault) => fault,
+                        None => return Ok(level),
+                    }
+                }
             },
             #[cfg(not(target_arch = "x86_64"))]
             _ => "it is for x86-64 processors",
         };
-        let hint = "take another level, or none: the fastest of the machine is found by itself";
+        let there = LevelKind::ALL.into_iter().filter(|&other| other < kind && Self::new(other).is_some());
+        let there: Vec<_> = there.map(LevelKind::name).collect();
+        let hint = format!(
+            "take another level (here: {}), or none: the fastest of the machine is found by itself",
+            there.join(", ")
+        );
         Err(Error::new(format!("using the level {kind}"), missing, hint))
     }
 
@@ -132,6 +149,18 @@ impl Level {
     #[must_use]
     pub fn detect() -> Self {
         Self::available().last().copied().unwrap_or(Self::PORTABLE)
+    }
+
+    /// Why [`Level::detect`] passes over a level whose instructions are there: AMX that failed its check, a few products with
+    /// known results that each process tries before it first uses them.
+    #[must_use]
+    pub fn passed_over() -> Option<String> {
+        #[cfg(target_arch = "x86_64")]
+        if has_avx512() && amx_refusal().is_none() {
+            let error = Self::require(LevelKind::Amx).err()?;
+            return Some(format!("amx is passed over: {}", error.why));
+        }
+        None
     }
 
     /// Every level of this machine, slowest first; the first is always [`LevelKind::Portable`].

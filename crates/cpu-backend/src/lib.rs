@@ -16,8 +16,9 @@
 //! | what is right | [`reference`](mod@reference): the same in f64, naively; tests hold every level to it |
 //!
 //! Sums are in f32 in an order that depends on the level and on the count of rows, so results differ between
-//! levels by rounding, and by nothing else; where levels have narrower products, [`Linear::forward`] says when
-//! activations are rounded for them. The count of threads changes nothing. Operations take their working
+//! levels by rounding, and by nothing else. On levels with products in bf16, [`attention()`] and layers kept in bf16
+//! round what they multiply to it, unless [`Context::with_f32_activations`] forbids it; in 8 bits only if
+//! [`Context::with_int8_activations`] asks. The count of threads changes nothing. Operations take their working
 //! memory once per thread and keep it: the steady state allocates nothing.
 //!
 //! Lengths that disagree are the caller's mistakes and panic, as indexing does; what may come from a file

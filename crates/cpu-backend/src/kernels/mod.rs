@@ -20,7 +20,7 @@ mod words;
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(crate) use amx::tiles_are_configured;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use amx::{TileSession, TileUnit, refusal as amx_refusal};
+pub(crate) use amx::{TileSession, TileUnit, fault as amx_fault, refusal as amx_refusal};
 pub(crate) use disjoint::Disjoint;
 pub(crate) use generic::rows::{Columns, Ending};
 pub(crate) use product::{Beyond, MAX_BYTE_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};

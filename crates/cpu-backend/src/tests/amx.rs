@@ -1,7 +1,7 @@
 //! The AMX level as a whole, on the processor where it has a tile unit and on the model of one: against AVX-512, which
 //! does the same arithmetic in other registers.
 
-use super::{check, numbers, wide};
+use super::{U_BF16, check, numbers, wide};
 use crate::kernels::tiles_are_configured;
 use crate::{Context, Epilogue, Level, LevelKind, Linear, Mask, Storage, Weights, attention, reference};
 use half::bf16;
@@ -63,7 +63,7 @@ fn bf16_products_round_the_activations_only() {
     }
 }
 
-/// Attention in bf16: operands, and the weights of the values, are rounded to 8 bits, half of 2⁻⁷ each. Scores of a
+/// Attention in bf16: operands, and the weights of the values, are rounded to 8 bits, by up to 2⁻⁸ each. Scores of a
 /// head of 64 numbers below 1 in size are below 8, and move by at most 2 · 2⁻⁸ of that.
 #[test]
 fn attention_within_the_rounding_of_bf16() {
@@ -75,7 +75,7 @@ fn attention_within_the_rounding_of_bf16() {
             let sees =
                 |row: usize| if mask == Mask::None { keys } else { (keys + row + 1).saturating_sub(queries) };
             let want = reference::attention(&wide(&q), &wide(&k), &wide(&v), 2, 64, sees, 0.125);
-            let rounding = 1.0 / 256.0;
+            let rounding = U_BF16;
             let bound = 2.0 * (2.0 * rounding * 8.0) + 2.0 * rounding;
             check(&format!("{level} {mask:?}, {queries} queries, {keys} keys"), &got, &want, |_| bound);
         }

@@ -1,6 +1,6 @@
 //! Attention of many and of few queries.
 
-use super::{U, check, contexts, gamma, numbers, wide};
+use super::{U, U_BF16, check, contexts, gamma, numbers, wide};
 use crate::{Context, Keys, KvCache, KvStorage, Mask, Scores, attend, attention, reference};
 use half::{bf16, f16};
 
@@ -15,8 +15,11 @@ fn bound(head_dim: usize, keys: usize, scale: f32) -> f64 {
 /// What rounding to bf16 adds where the context does it: queries and keys shift a score by two roundings of its size, and
 /// so its weight; weights and values are rounded themselves.
 fn narrowing(ctx: &Context, size: f64) -> f64 {
-    const U16: f64 = 1.0 / 512.0;
-    if ctx.bf16_products() { 2.0 * (2.0 * U16 + U16 * U16) * size * 1.05 + 3.0 * U16 } else { 0.0 }
+    if ctx.bf16_products() {
+        2.0 * (2.0 * U_BF16 + U_BF16 * U_BF16) * size * 1.05 + 3.0 * U_BF16
+    } else {
+        0.0
+    }
 }
 
 fn rounded(x: &[f32], storage: KvStorage) -> Vec<f32> {
@@ -101,7 +104,7 @@ fn a_late_score_that_towers_over_all_and_one_that_is_no_number() {
         let k: Vec<f32> = (0..keys * d).map(|i| if i / d == 70 { 64.0 } else { 0.0 }).collect();
         let mut got = vec![0.0; queries * d];
         attention(&ctx, &q, &k, &v, 1, d, Mask::None, 0.125, &mut got);
-        let narrow = if ctx.bf16_products() { 1.0 / 256.0 } else { 1e-6 };
+        let narrow = if ctx.bf16_products() { U_BF16 } else { 1e-6 };
         // A score of 256 against zeros: all weight is on one value.
         let want: Vec<f64> = (0..queries * d).map(|i| f64::from(v[70 * d + i % d])).collect();
         check(&format!("{ctx:?}"), &got, &want, |_| narrow);

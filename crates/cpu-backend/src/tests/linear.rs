@@ -1,6 +1,7 @@
 //! Linear layers: every level, storage and epilogue, few rows and many.
 
-use super::{check, contexts, gamma, numbers, wide};
+use super::{U, U_BF16, check, contexts, gamma, numbers, wide};
+use crate::kernels::Number;
 use crate::{Context, Epilogue, Linear, Storage, Weights, reference};
 use half::{bf16, f16};
 use proptest::prelude::*;
@@ -43,11 +44,20 @@ fn check_forward(ctx: &Context, layer: &Linear, bias: &[f32], rows: usize, epilo
         }
     }
     let what = format!("{ctx:?} {:?} {epilogue:?} [{rows}, {inputs}] → {outputs}", layer.storage());
-    // Activations rounded to 8 bits are off by half of 2⁻⁷.
     let narrow = rows > 8 && layer.storage() == Storage::Bf16 && ctx.bf16_products();
-    let narrowing = if narrow { 1.0 / 256.0 } else { 0.0 };
+    let narrowing = if narrow { U_BF16 } else { 0.0 };
+    // In 8 bits they are off by half a step of their row; the sums, their zero points' share and the scales round.
+    let int8 = rows > 8 && layer.operand(ctx) == Number::U8;
+    let spread = |row: &[f32]| {
+        let (low, high) = row.iter().fold((0.0_f32, 0.0_f32), |(low, high), &v| (low.min(v), high.max(v)));
+        f64::from(high - low) / 510.0 + 16.0 * U * f64::from(high.max(-low))
+    };
+    let off: Vec<f64> = if int8 { x.chunks(inputs.max(1)).map(spread).collect() } else { vec![0.0; rows] };
+    let weigh = |o: usize| w[o * inputs..][..inputs].iter().map(|w| f64::from(w.abs())).sum::<f64>();
+    let weight: Vec<f64> = (0..outputs).map(weigh).collect();
     check(&what, &y, &want, |i| {
-        let sums = (gamma(inputs + 4) * (1.0 + narrowing) + narrowing) * sizes[i] + 1e-30;
+        let half_step = off.get(i / outputs).map_or(0.0, |off| off * weight[i % outputs]);
+        let sums = half_step + (gamma(inputs + 4) * (1.0 + narrowing) + narrowing) * sizes[i] + 1e-30;
         if epilogue == Epilogue::Gelu { 1.13 * sums + 2e-7 * sizes[i].max(1.0) } else { sums }
     });
 }
@@ -58,19 +68,28 @@ fn layer(outputs: usize, inputs: usize, storage: Storage, bias: &[f32]) -> Linea
     Linear::new(Weights::F32(&w), bias, outputs, inputs, storage).unwrap()
 }
 
+/// Every context with every storage, and integer products where there are any.
+fn cases() -> Vec<(Context, Storage)> {
+    let int8 = contexts().into_iter().map(Context::with_int8_activations).filter(Context::int8_products);
+    let int8 = int8.map(|ctx| (ctx, Storage::Int8));
+    contexts()
+        .into_iter()
+        .flat_map(|ctx| STORAGES.map(|storage| (ctx.clone(), storage)))
+        .chain(int8)
+        .collect()
+}
+
 #[test]
 fn every_edge_shape() {
     let sizes = [1, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65];
-    for ctx in contexts() {
-        for storage in STORAGES {
-            for (i, outputs) in sizes.into_iter().enumerate() {
-                for (j, inputs) in sizes.into_iter().enumerate() {
-                    let bias = if (i + j) % 3 == 0 { Vec::new() } else { numbers(3, outputs) };
-                    let layer = layer(outputs, inputs, storage, &bias);
-                    let rows = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 25][(i * 5 + j) % 12];
-                    let epilogue = [Epilogue::None, Epilogue::Gelu, Epilogue::Residual][(i + j) % 3];
-                    check_forward(&ctx, &layer, &bias, rows, epilogue, 11);
-                }
+    for (ctx, storage) in cases() {
+        for (i, outputs) in sizes.into_iter().enumerate() {
+            for (j, inputs) in sizes.into_iter().enumerate() {
+                let bias = if (i + j) % 3 == 0 { Vec::new() } else { numbers(3, outputs) };
+                let layer = layer(outputs, inputs, storage, &bias);
+                let rows = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 25][(i * 5 + j) % 12];
+                let epilogue = [Epilogue::None, Epilogue::Gelu, Epilogue::Residual][(i + j) % 3];
+                check_forward(&ctx, &layer, &bias, rows, epilogue, 11);
             }
         }
     }
@@ -78,14 +97,12 @@ fn every_edge_shape() {
 
 #[test]
 fn every_row_count_and_epilogue_over_several_depth_passes() {
-    for ctx in contexts() {
-        for storage in STORAGES {
-            let bias = numbers(3, 70);
-            let layer = layer(70, 530, storage, &bias);
-            for rows in [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 95, 96, 97, 200] {
-                for epilogue in [Epilogue::None, Epilogue::Gelu, Epilogue::Residual] {
-                    check_forward(&ctx, &layer, &bias, rows, epilogue, 5);
-                }
+    for (ctx, storage) in cases() {
+        let bias = numbers(3, 70);
+        let layer = layer(70, 530, storage, &bias);
+        for rows in [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 95, 96, 97, 200] {
+            for epilogue in [Epilogue::None, Epilogue::Gelu, Epilogue::Residual] {
+                check_forward(&ctx, &layer, &bias, rows, epilogue, 5);
             }
         }
     }
@@ -390,7 +407,7 @@ proptest! {
         let bias = numbers(seed, outputs);
         let layer = layer(outputs, inputs, STORAGES[pick % 3], &bias);
         let epilogue = [Epilogue::None, Epilogue::Gelu, Epilogue::Residual][pick / 3];
-        for ctx in contexts() {
+        for (ctx, _) in cases().into_iter().filter(|(_, storage)| *storage == layer.storage()) {
             check_forward(&ctx, &layer, &bias, rows, epilogue, seed / 2);
         }
     }

@@ -16,6 +16,9 @@ use crate::{Context, Level, LevelKind};
 /// Half the distance between neighbouring f32 numbers around 1.
 pub(crate) const U: f64 = 1.0 / (1 << 24) as f64;
 
+/// The same of bf16, whose significands have 8 bits: 2⁻⁷ apart around 1.
+pub(crate) const U_BF16: f64 = 1.0 / (1 << 8) as f64;
+
 /// What n roundings amount to (Higham's γₙ).
 pub(crate) fn gamma(n: usize) -> f64 {
     let nu = n as f64 * U;

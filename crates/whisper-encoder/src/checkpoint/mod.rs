@@ -88,7 +88,7 @@ impl Checkpoint {
         let view = self.view(name, &[rows, cols])?;
         let values = match view.dtype {
             Dtype::I8 => {
-                let scale = self.vector(&format!("{name}_scale"), rows)?;
+                let scale = self.scales(name, rows)?;
                 Values::Int8 { data: bytemuck::cast_slice(view.bytes).to_vec(), scale }
             }
             _ => view.floats().map_err(|reason| self.unfit(name, &reason))?,
@@ -112,7 +112,7 @@ impl Checkpoint {
         if view.dtype != Dtype::I8 || view.bytes.len() != rows * cols {
             return Ok(take(self.matrix(name, rows, cols)?.as_cpu()));
         }
-        let scale = self.vector(&format!("{name}_scale"), rows)?;
+        let scale = self.scales(name, rows)?;
         Ok(take(cpu_backend::Weights::Int8 { data: bytemuck::cast_slice(view.bytes), scale: &scale }))
     }
 
@@ -138,6 +138,16 @@ impl Checkpoint {
         Ok(self.view(name, shape)?.floats().map_err(|reason| self.unfit(name, &reason))?.to_f32(1))
     }
 
+    /// The scales of a matrix of whole numbers, one for each row.
+    fn scales(&self, name: &str, rows: usize) -> Result<Vec<f32>> {
+        let name = format!("{name}_scale");
+        let scales = self.vector(&name, rows)?;
+        match scales.iter().position(|scale| !scale.is_finite()) {
+            Some(row) => Err(self.unfit(&name, &format!("its value {row} is {}", scales[row]))),
+            None => Ok(scales),
+        }
+    }
+
     fn view(&self, name: &str, shape: &[usize]) -> Result<View<'_>> {
         let view = self.find(name)?;
         if view.shape != shape {
@@ -148,13 +158,22 @@ impl Checkpoint {
     }
 
     fn find(&self, name: &str) -> Result<View<'_>> {
-        let file = self.names.get(name).map(|&index| &self.files[index]);
-        let found = file.and_then(|file| {
+        let found = self.names.get(name).and_then(|&index| {
+            let file = &self.files[index];
             let info = file.metadata.info(name).or_else(|| file.metadata.info(&format!("model.{name}")))?;
-            let bytes = file.map.get(file.data + info.data_offsets.0..file.data + info.data_offsets.1)?;
-            Some(View { dtype: info.dtype, shape: &info.shape, bytes })
+            Some((file, info))
         });
-        found.ok_or_else(|| self.unfit(name, "it is missing"))
+        let (file, info) = found.ok_or_else(|| self.unfit(name, "it is missing"))?;
+        let (from, to) = info.data_offsets;
+        let bytes = file.map.get(file.data + from..file.data + to);
+        let bytes = bytes.ok_or_else(|| {
+            let (len, size) = (to.saturating_sub(from), file.map.len().saturating_sub(file.data));
+            self.unfit(
+                name,
+                &format!("its {len} bytes from {from} on lie outside the {size} bytes of data of its file"),
+            )
+        })?;
+        Ok(View { dtype: info.dtype, shape: &info.shape, bytes })
     }
 
     /// The error that names a tensor of this checkpoint that cannot be used.
@@ -171,6 +190,10 @@ impl Checkpoint {
         })?;
         for name in metadata.tensors().into_keys() {
             let name = name.strip_prefix("model.").unwrap_or(&name).to_owned();
+            if self.names.contains_key(&name) {
+                let reason = format!("tensor {name}: it is there twice, here or in another shard");
+                return Err(Error::Checkpoint { path: path.into(), reason });
+            }
             self.names.insert(name, self.files.len());
         }
         self.files.push(WeightFile { data: header + size_of::<u64>(), map, metadata });

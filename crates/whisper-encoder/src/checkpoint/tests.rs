@@ -92,6 +92,38 @@ fn what_does_not_fit_is_named() {
 }
 
 #[test]
+fn scales_that_are_no_numbers_are_refused() {
+    for (scale, wants) in [(f32::NAN, "its value 1 is NaN"), (f32::NEG_INFINITY, "its value 1 is -inf")] {
+        let folder = folder(&[
+            ("q", Dtype::I8, vec![2, 2], vec![1; 4]),
+            ("q_scale", Dtype::F32, vec![2], bytes_of(&[1.0, scale], |v| v.to_le_bytes())),
+        ]);
+        let checkpoint = Checkpoint::open(folder.path()).unwrap();
+        for result in [checkpoint.matrix("q", 2, 2).map(drop), checkpoint.lend("q", 2, 2, |_| ())] {
+            let error = result.unwrap_err();
+            assert!(matches!(&error, Error::Checkpoint { .. }), "{error}");
+            assert!(error.to_string().contains("q_scale") && error.to_string().contains(wants), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_tensor_that_is_there_twice_is_refused() {
+    let one = |v: f32| v.to_le_bytes().to_vec();
+    let twice = folder(&[("a", Dtype::F32, vec![1], one(1.0)), ("model.a", Dtype::F32, vec![1], one(2.0))]);
+    let message = Checkpoint::open(twice.path()).err().unwrap().to_string();
+    assert!(message.contains("tensor a: it is there twice"), "{message}");
+
+    let shards = folder(&[("a", Dtype::F32, vec![1], one(1.0))]);
+    let second = shards.path().join("second.safetensors");
+    write(&second, &[("model.a", Dtype::F32, vec![1], one(2.0))]);
+    let files = [shards.path().join("model.safetensors"), second];
+    let result = Checkpoint::open_files(&shards.path().join("config.json"), &files);
+    let message = result.err().unwrap().to_string();
+    assert!(message.contains("second.safetensors") && message.contains("twice"), "{message}");
+}
+
+#[test]
 fn more_layers_than_configured_are_refused() {
     let folder = folder(&[("model.encoder.layers.1.fc1.bias", Dtype::F32, vec![1], vec![0; 4])]);
     let message = Checkpoint::open(folder.path()).err().unwrap().to_string();

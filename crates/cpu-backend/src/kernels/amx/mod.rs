@@ -10,6 +10,7 @@
 //! | the architecture in plain Rust, for tests | `model` |
 //! | a product of 32 rows with a panel, for both | [`product`] |
 //! | the level's products, as `Level` calls them | [`products`] |
+//! | whether products are right on this processor | [`check`] |
 //! | when a thread's registers are configured and released | [`TileSession`] |
 //!
 //! # Rules for the registers
@@ -47,6 +48,7 @@
 //! subnormal numbers as zero and makes none, like `vdpbf16ps`. `tdpbusd` is exact up to a depth of 65,793: the sum
 //! of as many 255 · 128 is below 2³¹.
 
+mod check;
 #[cfg(test)]
 mod encoding;
 mod instructions;
@@ -58,6 +60,7 @@ mod products;
 mod session;
 mod tiles;
 
+pub(crate) use check::fault;
 pub(crate) use permission::refusal;
 pub(crate) use product::HEIGHT;
 pub(crate) use products::{tile_bf16, tile_f32, tile_u8};

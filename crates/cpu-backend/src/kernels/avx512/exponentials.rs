@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-/// 2^t at a relative error of 3e-6 (bf16 rounds by up to 2e-3); 0 for t below −149, NaN for NaN.
+/// 2^t at a relative error of 3e-6 (bf16 rounds by up to 2⁻⁸, 4e-3); 0 for t below −149, NaN for NaN.
 ///
 /// t = n + r with |r| ≤ 1/2, 2^r by a polynomial of degree 4 fitted here by Remez's exchange.
 ///
