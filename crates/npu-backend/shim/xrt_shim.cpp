@@ -14,11 +14,11 @@
 #include <xrt/xrt_hw_context.h>
 #include <xrt/xrt_kernel.h>
 
+#include "waiting.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
-#include <csignal>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -27,7 +27,6 @@
 #include <string>
 #include <system_error>
 #include <thread>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -53,11 +52,11 @@ struct xrt_shim_runlist {
     xrt::runlist list;
     // In order, to find the number of one that failed.
     std::vector<xrt::run> runs;
+    // A wait has failed midway: XRT may take the list for ended from then on, and well.
+    bool untold = false;
 };
 
 namespace {
-
-using std::chrono::milliseconds;
 
 xrt_shim_status failed(xrt_shim_error *error, xrt_shim_cause cause, int code, std::size_t index, const char *what) {
     error->cause = cause;
@@ -97,79 +96,16 @@ xrt_shim_status created(Handle **out, xrt_shim_error *error, Make &&make) noexce
     });
 }
 
-// Closing must not throw either; what a destructor has to say is lost.
+// Closing does not fail: XRT's destructors catch what the driver answers them, and log it. One that threw all the same would
+// end the process (std::terminate), as destructors do that throw; nothing could be told, and nothing saved.
 template <typename Handle>
 void closed(Handle *handle) noexcept {
     delete handle;
 }
 
-bool under_way(ert_cmd_state state) {
-    // The numbers are not in the order of progress.
-    return state == ERT_CMD_STATE_NEW || state == ERT_CMD_STATE_QUEUED || state == ERT_CMD_STATE_RUNNING ||
-           state == ERT_CMD_STATE_SUBMITTED;
-}
-
-// Keeps signals from this thread while it waits in the driver: one that arrives ends the driver's wait, XRT takes that for
-// an answer, and a list's outcome is lost with it. The process gets it in another thread, or here after the wait; the driver
-// gives a hung command up by itself. What a thread does to itself is not held back.
-class SignalsHeld {
-  public:
-    SignalsHeld() noexcept {
-        sigset_t held;
-        sigfillset(&held);
-        for (const int own : {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP}) sigdelset(&held, own);
-        changed = pthread_sigmask(SIG_SETMASK, &held, &before) == 0;
-    }
-    ~SignalsHeld() {
-        if (changed) pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    }
-    SignalsHeld(const SignalsHeld &) = delete;
-    SignalsHeld &operator=(const SignalsHeld &) = delete;
-
-  private:
-    sigset_t before;
-    bool changed;
-};
-
-// Without limit, in XRT's words.
-constexpr milliseconds forever{0};
-
-// runlist::poll() came with XRT 2.18. runlist::state() will not do: it swallows which command has failed.
-template <typename List>
-auto finished(const List &list, int) -> decltype(list.poll() != 0) {
-    return list.poll() != 0;
-}
-template <typename List>
-bool finished(const List &list, long) {
-    return list.wait(milliseconds{1}) == std::cv_status::no_timeout;
-}
-
-// As above, of a list whose failure does not matter any more.
-template <typename List>
-auto idle(const List &list, int) -> decltype(list.state(), true) {
-    return !under_way(list.state());
-}
-template <typename List>
-bool idle(const List &, long) {
-    return true;
-}
-
-// Looks until `done` or the time is over, ever more seldom. XRT's own waits with a limit will not do: where the driver
-// waits by syncobj (XRT 2.25), one that expires is told as a command that has failed in state NEW, because the answer of
-// the ioctl is not looked at (amd/xdna-driver:src/shim/platform.cpp, wait_syncobj).
-template <typename Done>
-bool looked_for(std::uint64_t timeout_ns, Done &&done) {
-    using clock = std::chrono::steady_clock;
-    constexpr std::chrono::nanoseconds longest = std::chrono::hours{24 * 365};
-    constexpr std::chrono::nanoseconds seldom = std::chrono::microseconds{500};
-    const auto limit = std::min<std::uint64_t>(timeout_ns, static_cast<std::uint64_t>(longest.count()));
-    const auto deadline = clock::now() + std::chrono::nanoseconds{limit};
-    for (std::chrono::nanoseconds pause = std::chrono::microseconds{10}; !done(); pause = std::min(2 * pause, seldom)) {
-        const std::chrono::nanoseconds left = deadline - clock::now();
-        if (left.count() <= 0) return false;
-        std::this_thread::sleep_for(std::min(pause, left));
-    }
-    return true;
+xrt_shim_status forgotten(xrt_shim_error *error) {
+    return failed(error, XRT_SHIM_CAUSE_FORGOTTEN, ERT_CMD_STATE_NEW, 0,
+                  "the driver took the command and ended it without running it: it has lost its way to the firmware");
 }
 
 xrt_shim_status device_open(std::uint32_t index, xrt_shim_device **out, xrt_shim_error *error) {
@@ -235,11 +171,6 @@ xrt_shim_status bo_create(xrt_shim_device *device, std::size_t len_bytes, std::u
     });
 }
 
-xrt_shim_status bo_create_part(xrt_shim_bo *whole, std::size_t offset_bytes, std::size_t len_bytes, xrt_shim_bo **out,
-                               xrt_shim_error *error) {
-    return created(out, error, [&] { return xrt::bo{whole->bo, len_bytes, offset_bytes}; });
-}
-
 xrt_shim_status bo_map(xrt_shim_bo *bo, void **out, xrt_shim_error *error) {
     *out = nullptr;
     return guarded(error, [&] {
@@ -284,6 +215,7 @@ xrt_shim_status run_set_bo(xrt_shim_run *run, std::uint32_t argument, xrt_shim_b
 
 xrt_shim_status run_start(xrt_shim_run *run, xrt_shim_error *error) {
     return guarded(error, [&] {
+        const SignalsHeld held;
         run->run.start();
         return XRT_SHIM_OK;
     });
@@ -293,18 +225,22 @@ xrt_shim_status run_wait(xrt_shim_run *run, std::uint64_t timeout_ns, xrt_shim_e
     return guarded(error, [&] {
         const auto done = [&] { return !under_way(run->run.state()); };
         if (timeout_ns != XRT_SHIM_FOREVER && !looked_for(timeout_ns, done)) return XRT_SHIM_EXPIRED;
-        const SignalsHeld held;
-        for (;;) {
+        for (milliseconds left = patience;; left -= nap) {
             try {
+                const SignalsHeld held;
                 // wait2 throws what went wrong, which wait does not.
                 run->run.wait2(forever);
                 return XRT_SHIM_OK;
-            } catch (const xrt::run::command_error &) {
-                throw;
+            } catch (const xrt::run::command_error &e) {
+                if (!under_way(e.get_command_state())) throw;
+            } catch (const std::system_error &e) {
+                if (e.code().value() != EINTR || left.count() <= 0) throw;
             } catch (const std::runtime_error &) {
-                // The driver's wait has ended early all the same, by a stop signal: XRT takes that for an answer.
+                // XRT has no word for a state under way either, once the driver's wait has ended.
                 if (done()) throw;
             }
+            if (left.count() <= 0) return forgotten(error);
+            std::this_thread::sleep_for(nap);
         }
     });
 }
@@ -312,7 +248,7 @@ xrt_shim_status run_wait(xrt_shim_run *run, std::uint64_t timeout_ns, xrt_shim_e
 xrt_shim_status runlist_create(xrt_shim_context *context, xrt_shim_runlist **out, xrt_shim_error *error) {
     *out = nullptr;
     return guarded(error, [&] {
-        *out = new xrt_shim_runlist{xrt::runlist{context->context}, {}};
+        *out = new xrt_shim_runlist{xrt::runlist{context->context}, {}, false};
         return XRT_SHIM_OK;
     });
 }
@@ -330,34 +266,51 @@ xrt_shim_status runlist_add(xrt_shim_runlist *list, xrt_shim_run *run, xrt_shim_
 
 xrt_shim_status runlist_execute(xrt_shim_runlist *list, xrt_shim_error *error) {
     return guarded(error, [&] {
+        list->untold = false;
+        const SignalsHeld held;
         list->list.execute();
         return XRT_SHIM_OK;
     });
 }
 
+// Waits for a list whose outcome XRT still knows.
+xrt_shim_status told(xrt_shim_runlist *list, std::uint64_t timeout_ns, xrt_shim_error *error) {
+    try {
+        if (timeout_ns == XRT_SHIM_FOREVER) {
+            const SignalsHeld held;
+            list->list.wait(forever);
+            return XRT_SHIM_OK;
+        }
+        return looked_for(timeout_ns, [&] { return finished(list->list, 0); }) ? XRT_SHIM_OK : XRT_SHIM_EXPIRED;
+    } catch (const xrt::runlist::command_error &e) {
+        if (under_way(e.get_command_state())) throw;
+        const auto failing = e.get_run().get_handle();
+        const auto same = [&](const xrt::run &run) { return run.get_handle() == failing; };
+        const auto found = std::find_if(list->runs.begin(), list->runs.end(), same);
+        const auto index = found == list->runs.end() ? 0 : std::distance(list->runs.begin(), found);
+        return failed(error, XRT_SHIM_CAUSE_COMMAND, e.get_command_state(), static_cast<std::size_t>(index), e.what());
+    }
+}
+
 xrt_shim_status runlist_wait(xrt_shim_runlist *list, std::uint64_t timeout_ns, xrt_shim_error *error) {
     return guarded(error, [&] {
-        try {
-            if (timeout_ns == XRT_SHIM_FOREVER) {
-                const SignalsHeld held;
-                list->list.wait(forever);
-                return XRT_SHIM_OK;
+        if (!list->untold) {
+            try {
+                return told(list, timeout_ns, error);
+            } catch (const xrt::runlist::command_error &) {
+                // The driver's wait has ended, the commands have not.
+                list->untold = true;
+            } catch (...) {
+                list->untold = true;
+                throw;
             }
-            return looked_for(timeout_ns, [&] { return finished(list->list, 0); }) ? XRT_SHIM_OK : XRT_SHIM_EXPIRED;
-        } catch (const xrt::runlist::command_error &e) {
-            if (under_way(e.get_command_state())) {
-                // The driver's wait has ended early, by a stop signal, and XRT has dropped the list's outcome.
-                looked_for(XRT_SHIM_FOREVER, [&] { return idle(list->list, 0); });
-                return failed(error, XRT_SHIM_CAUSE_SYSTEM, EINTR, 0,
-                              "a signal interrupted the wait, and XRT does not tell any more how the commands ended");
-            }
-            const auto failing = e.get_run().get_handle();
-            const auto same = [&](const xrt::run &run) { return run.get_handle() == failing; };
-            const auto found = std::find_if(list->runs.begin(), list->runs.end(), same);
-            const auto index = found == list->runs.end() ? 0 : std::distance(list->runs.begin(), found);
-            return failed(error, XRT_SHIM_CAUSE_COMMAND, e.get_command_state(), static_cast<std::size_t>(index),
-                          e.what());
         }
+        constexpr auto most_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds{patience}.count());
+        if (looked_for(std::min(timeout_ns, most_ns), [&] { return idle(list->list, 0); })) {
+            return failed(error, XRT_SHIM_CAUSE_COMMAND, ERT_CMD_STATE_ABORT, 0,
+                          "the wait ended before the commands did, and XRT does not tell any more how they ended");
+        }
+        return timeout_ns < most_ns ? XRT_SHIM_EXPIRED : forgotten(error);
     });
 }
 
@@ -376,7 +329,6 @@ const xrt_shim_api table = {
     kernel_group_id,
     closed<xrt_shim_kernel>,
     bo_create,
-    bo_create_part,
     bo_map,
     bo_sync,
     closed<xrt_shim_bo>,

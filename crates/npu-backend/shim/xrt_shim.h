@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Raised whenever the table or the meaning of an entry changes. */
-#define XRT_SHIM_ABI 1u
+#define XRT_SHIM_ABI 2u
 
 /* A wait without limit. */
 #define XRT_SHIM_FOREVER UINT64_MAX
@@ -53,7 +53,9 @@ typedef enum xrt_shim_cause {
     /* No memory on the host. */
     XRT_SHIM_CAUSE_MEMORY = 4,
     /* An exception that is no std::exception. */
-    XRT_SHIM_CAUSE_UNKNOWN = 5
+    XRT_SHIM_CAUSE_UNKNOWN = 5,
+    /* The driver has taken the command and let go of it without running it: it has ended, and its state stays `code`. */
+    XRT_SHIM_CAUSE_FORGOTTEN = 6
 } xrt_shim_cause;
 
 typedef struct xrt_shim_error {
@@ -104,9 +106,6 @@ typedef struct xrt_shim_api {
     /* Makes a buffer object; `memory` is an xrt_shim_memory. */
     xrt_shim_status (*bo_create)(xrt_shim_device *device, size_t len_bytes, uint32_t memory, uint32_t group,
                                  xrt_shim_bo **out, xrt_shim_error *error);
-    /* Makes a buffer object of a part of another. */
-    xrt_shim_status (*bo_create_part)(xrt_shim_bo *whole, size_t offset_bytes, size_t len_bytes, xrt_shim_bo **out,
-                                      xrt_shim_error *error);
     /* Its memory in this process, which stays where it is as long as the buffer object lives. */
     xrt_shim_status (*bo_map)(xrt_shim_bo *bo, void **out, xrt_shim_error *error);
     /* Makes one side see a range as the other does; `direction` is an xrt_shim_direction. */
@@ -120,7 +119,9 @@ typedef struct xrt_shim_api {
     xrt_shim_status (*run_set_u64)(xrt_shim_run *run, uint32_t argument, uint64_t value, xrt_shim_error *error);
     xrt_shim_status (*run_set_bo)(xrt_shim_run *run, uint32_t argument, xrt_shim_bo *bo, xrt_shim_error *error);
     xrt_shim_status (*run_start)(xrt_shim_run *run, xrt_shim_error *error);
-    /* Waits for a started command at most `timeout_ns`; 0 only looks. */
+    /* Waits for a started command at most `timeout_ns`; 0 only looks. Only causes COMMAND and FORGOTTEN say that the
+     * command has ended; after another one it may be under way, and is to be waited for again. A wait with a limit cannot
+     * tell a forgotten command from one whose turn has not come, and expires. */
     xrt_shim_status (*run_wait)(xrt_shim_run *run, uint64_t timeout_ns, xrt_shim_error *error);
     void (*run_close)(xrt_shim_run *run);
 
@@ -129,7 +130,8 @@ typedef struct xrt_shim_api {
     /* Appends a command; a command stands in one list, once. */
     xrt_shim_status (*runlist_add)(xrt_shim_runlist *list, xrt_shim_run *run, xrt_shim_error *error);
     xrt_shim_status (*runlist_execute)(xrt_shim_runlist *list, xrt_shim_error *error);
-    /* As run_wait. With XRT 2.17, which cannot look, 0 waits a millisecond. */
+    /* As run_wait. With XRT 2.17, which cannot look, 0 waits a millisecond. A list whose wait has failed by another cause
+     * than COMMAND ends as ABORT, however it ended: XRT does not tell that any more. */
     xrt_shim_status (*runlist_wait)(xrt_shim_runlist *list, uint64_t timeout_ns, xrt_shim_error *error);
     void (*runlist_close)(xrt_shim_runlist *list);
 } xrt_shim_api;

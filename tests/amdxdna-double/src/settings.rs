@@ -12,7 +12,9 @@
 //! | `error-at=N` | launch N: the firmware reports an error |
 //! | `hang-at=N` | launch N makes no progress, until the driver's recovery |
 //! | `reset-at=N` | the firmware starts anew at launch N: it and all that is queued end as ABORT |
-//! | `vanish-at=N` | the device goes away at launch N |
+//! | `forgotten-at=N` | the driver takes the command that launch N is of, and does not run it: its fence is signalled, its state stays NEW |
+//! | `vanish-at=N` | the device goes away at launch N; it and all that is queued end as ABORT |
+//! | `queued-stay-new` | when it goes away, what is queued ends as a forgotten command does |
 //! | `zeros-at=N` | launch N completes and writes zeros |
 //! | `nothing-at=N` | launch N completes and writes nothing |
 //! | `context-fails=N` | creation N of a context: ENOMEM |
@@ -36,6 +38,7 @@ pub(crate) enum Fault {
     Error,
     Hang,
     Reset,
+    Forgotten,
     Vanish,
     Zeros,
     Nothing,
@@ -52,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) recovery: Duration,
     pub(crate) launch: Duration,
     pub(crate) two_copies: bool,
+    pub(crate) queued_stay_new: bool,
     pub(crate) computes: bool,
     pub(crate) exact: bool,
 }
@@ -69,6 +73,7 @@ impl Default for Settings {
             recovery: Duration::from_millis(2000),
             launch: Duration::ZERO,
             two_copies: false,
+            queued_stay_new: false,
             computes: true,
             exact: false,
         }
@@ -120,6 +125,7 @@ impl Settings {
             "no-node" => self.no_node = true,
             "deny-open" => self.deny_open = true,
             "two-copies" => self.two_copies = true,
+            "queued-stay-new" => self.queued_stay_new = true,
             _ => return None,
         }
         Some(())
@@ -131,6 +137,7 @@ impl Settings {
             "error-at" => at(Fault::Error),
             "hang-at" => at(Fault::Hang),
             "reset-at" => at(Fault::Reset),
+            "forgotten-at" => at(Fault::Forgotten),
             "vanish-at" => at(Fault::Vanish),
             "zeros-at" => at(Fault::Zeros),
             "nothing-at" => at(Fault::Nothing),

@@ -45,15 +45,18 @@ pub const LINE_BYTES: usize = 64;
 /// 3. **Lifetime.** A ticket is unfinished until a [`wait`](Self::wait) has ended it, however long ago the device was
 ///    done. Its buffers and its context stay alive and are left alone: [`free`](Self::free) takes effect when the
 ///    ticket has finished, while [`host_mut`](Self::host_mut), [`push`](Self::push), [`pull`](Self::pull) and
-///    [`unload`](Self::unload) answer [`Busy`](crate::Error::Busy). A buffer that launches only read may be shared by
-///    any number of tickets. The id of a freed buffer is unknown at once. Streams may be
+///    [`unload`](Self::unload) answer [`Busy`](crate::Error::Busy), as [`host`](Self::host) does for a buffer that the
+///    ticket writes. A buffer that launches only read may be shared by any number of tickets, and read by the host. The id of a freed buffer is unknown at once. Streams may be
 ///    [added](Self::add_kernel) to a context at any time.
 /// 4. **Failure.** What can be checked is refused at [`submit`](Self::submit), before anything runs and without a
 ///    trace. What fails afterwards is told by [`wait`](Self::wait), which names the first failed launch of the batch.
 ///    The launches after it in the same chain did not run; those of later chains (a batch is cut into chains of
 ///    [`launches_per_chain`](DeviceInfo::launches_per_chain)) may have, since hardware holds them in its queue already.
-///    The contents of the buffers that the batch writes are unspecified. A device that recovers by a reset fails the
-///    other unfinished batches too, of every context, and keeps contexts and buffers.
+///    Unspecified are the contents of the buffers that the failed launch and those of later chains write. A later batch
+///    that reads them is another batch: it runs, and answers [`Done`](Progress::Done) on rubbish if it was submitted
+///    before the failure was told. A device that recovers by a reset fails the other unfinished batches too, of every
+///    context, and keeps contexts and buffers; one whose context the driver has given up makes it anew at the next
+///    [`submit`](Self::submit).
 /// 5. **Loss.** After [`DeviceLost`](crate::Error::DeviceLost) every verb but [`info`](Self::info) and
 ///    [`counters`](Self::counters) answers it at once: nothing hangs.
 /// 6. **No panic.** No verb panics, whatever its arguments: an id of another device, a range outside its buffer and a
@@ -103,7 +106,7 @@ pub trait Device: Send {
     /// The host copy, all of it.
     ///
     /// # Errors
-    /// [`UnknownBuffer`](crate::Error::UnknownBuffer).
+    /// [`UnknownBuffer`](crate::Error::UnknownBuffer), [`Busy`](crate::Error::Busy) while an unfinished ticket writes it.
     fn host(&self, buffer: BufferId) -> Result<&[u8]>;
 
     /// The host copy, to be written.
@@ -129,7 +132,8 @@ pub trait Device: Send {
     /// # Errors
     /// [`UnknownKernel`](crate::Error::UnknownKernel), [`UnknownBuffer`](crate::Error::UnknownBuffer),
     /// [`ArgumentCount`](crate::Error::ArgumentCount), [`ArgumentBuffer`](crate::Error::ArgumentBuffer),
-    /// [`ArgumentAlias`](crate::Error::ArgumentAlias), [`Busy`](crate::Error::Busy).
+    /// [`ArgumentAlias`](crate::Error::ArgumentAlias), [`Busy`](crate::Error::Busy); [`Alloc`](crate::Error::Alloc) if
+    /// there is no memory for its commands; what [`load`](Self::load) gives, where the context must be made anew.
     fn submit(&mut self, batch: &Batch) -> Result<Ticket>;
 
     /// Waits for a ticket, at most `timeout` if one is given.

@@ -176,6 +176,15 @@ impl Memory {
         self.objects.get_mut(&id).filter(|object| !object.freed).ok_or(Error::UnknownBuffer(id))
     }
 
+    /// A buffer that its owner still has and that no unfinished ticket writes.
+    pub(super) fn unwritten(&self, id: BufferId) -> Result<&Object> {
+        let object = self.object(id)?;
+        match object.uses.iter().find(|one| one.writes) {
+            Some(writer) => Err(Error::Busy { what: format!("{id:?}"), ticket: writer.ticket }),
+            None => Ok(object),
+        }
+    }
+
     /// A buffer that its owner still has and that no unfinished ticket uses.
     pub(super) fn idle(&mut self, id: BufferId) -> Result<&mut Object> {
         let object = self.object_mut(id)?;

@@ -264,7 +264,7 @@ impl Device for Emulator {
 
     fn host(&self, buffer: BufferId) -> Result<&[u8]> {
         self.alive()?;
-        Ok(self.memory.object(buffer)?.lines.host())
+        Ok(self.memory.unwritten(buffer)?.lines.host())
     }
 
     fn host_mut(&mut self, buffer: BufferId) -> Result<&mut [u8]> {

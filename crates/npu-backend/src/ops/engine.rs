@@ -84,7 +84,8 @@ impl Engine {
     /// # Errors
     /// [`Error::UnknownBuffer`] if it is another device's.
     pub fn free(&mut self, buffer: Buffer) -> Result<()> {
-        self.device.host(buffer.id())?;
+        // Nothing is pushed; but a buffer of another device is told.
+        self.device.push(buffer.id(), 0..0)?;
         self.pool.give(buffer);
         while let Some(surplus) = self.pool.surplus() {
             self.device.free(surplus)?;

@@ -1,6 +1,6 @@
 //! Made by bindgen from `shim/xrt_shim.h`, which has the comments; `tests/bindings.rs` compares and renews it.
 
-pub const XRT_SHIM_ABI: u32 = 1;
+pub const XRT_SHIM_ABI: u32 = 2;
 #[repr(C)]
 #[derive(Debug)]
 pub struct xrt_shim_device {
@@ -45,6 +45,7 @@ pub const XRT_SHIM_CAUSE_COMMAND: xrt_shim_cause = 2;
 pub const XRT_SHIM_CAUSE_RUNTIME: xrt_shim_cause = 3;
 pub const XRT_SHIM_CAUSE_MEMORY: xrt_shim_cause = 4;
 pub const XRT_SHIM_CAUSE_UNKNOWN: xrt_shim_cause = 5;
+pub const XRT_SHIM_CAUSE_FORGOTTEN: xrt_shim_cause = 6;
 pub type xrt_shim_cause = ::std::os::raw::c_uint;
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -130,15 +131,6 @@ pub struct xrt_shim_api {
             len_bytes: usize,
             memory: u32,
             group: u32,
-            out: *mut *mut xrt_shim_bo,
-            error: *mut xrt_shim_error,
-        ) -> xrt_shim_status,
-    >,
-    pub bo_create_part: ::std::option::Option<
-        unsafe extern "C" fn(
-            whole: *mut xrt_shim_bo,
-            offset_bytes: usize,
-            len_bytes: usize,
             out: *mut *mut xrt_shim_bo,
             error: *mut xrt_shim_error,
         ) -> xrt_shim_status,

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::failure::{Cause, Failure};
+use super::failure::{Cause, Failure, errno};
 use super::handles::{Accelerator, Bo, Direction, HardwareContext, Kernel, Kind, Xclbin};
 use super::library::Shim;
 use crate::{ArgumentSpec, Error, KernelEntry, KernelImage, Result};
@@ -27,10 +27,10 @@ const NO_BANK: u32 = 0xFFFF;
 /// One context.
 pub(super) struct Context {
     streams: Vec<Stream>,
-    /// The hardware's part. It is made again when the driver has lost it.
-    loaded: Loaded,
+    /// The hardware's part. It is made again when the driver has lost it; none where that has failed so far.
+    loaded: Option<Loaded>,
     xclbin: Xclbin,
-    /// A submission was refused: the driver may have given the context up.
+    /// A submission was refused or forgotten: the driver may have given the context up.
     pub(super) suspect: bool,
 }
 
@@ -62,29 +62,46 @@ impl Stream {
 }
 
 impl Loaded {
-    fn open(device: &Accelerator, xclbin: &Xclbin, held: usize) -> Result<Self> {
-        let hardware = HardwareContext::open(device, xclbin).map_err(|failure| no_context(&failure, held))?;
+    fn open(device: &Accelerator, xclbin: &Xclbin, places: Places) -> Result<Self> {
+        let hardware =
+            HardwareContext::open(device, xclbin).map_err(|failure| no_context(&failure, places))?;
         let kernel = Kernel::open(&hardware, xclbin, KERNEL)
             .map_err(|failure| failure.of_image("its kernel cannot be opened"))?;
         Ok(Self { kernel, hardware })
     }
 }
 
-/// The driver refuses a context mostly because there is none left (EINVAL from the firmware's NOAVAIL); it does not say whose the
-/// others are. `held` of them are ours.
-fn no_context(failure: &Failure, held: usize) -> Error {
+/// The hardware contexts of a device.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    /// How many it has.
+    pub(super) limit: usize,
+    /// How many of them are ours, without the one that is asked for.
+    pub(super) held: usize,
+}
+
+/// Where no context is left, the driver says EINVAL (of the firmware's NOAVAIL), but that of other things too, and not whose the
+/// others are.
+fn no_context(failure: &Failure, places: Places) -> Error {
     match failure.cause {
-        _ if failure.is_loss() => failure.lost(),
-        Cause::System(_) if held > 0 => Error::NoContext { limit: held },
-        _ => {
+        Cause::System(errno::EINVAL) if places.held >= places.limit => {
+            Error::NoContext { limit: places.limit }
+        }
+        Cause::System(errno::EINVAL) => {
             failure.of_image("the driver gives no hardware context for it (other programs may hold them all)")
         }
+        _ => failure.of_image("the driver gives no hardware context for it"),
     }
 }
 
 impl Context {
-    /// Loads an image; `held` contexts are loaded already. Its streams are made by [`Self::add`].
-    pub(super) fn open(shim: Shim, device: &Accelerator, image: &KernelImage, held: usize) -> Result<Self> {
+    /// Loads an image. Its streams are made by [`Self::add`].
+    pub(super) fn open(
+        shim: Shim,
+        device: &Accelerator,
+        image: &KernelImage,
+        places: Places,
+    ) -> Result<Self> {
         if !image.configuration.starts_with(MAGIC) {
             return Err(Error::Image {
                 why: "it is no xclbin (modelled images run on the emulator only); build the kernels: `make -C kernels`"
@@ -94,15 +111,23 @@ impl Context {
         let xclbin = Xclbin::read(shim, &image.configuration)
             .map_err(|failure| failure.of_image("XRT cannot read it"))?;
         device.register(&xclbin).map_err(|failure| failure.of_image("the device refuses it"))?;
-        let loaded = Loaded::open(device, &xclbin, held)?;
-        Ok(Self { streams: Vec::new(), loaded, xclbin, suspect: false })
+        let loaded = Loaded::open(device, &xclbin, places)?;
+        Ok(Self { streams: Vec::new(), loaded: Some(loaded), xclbin, suspect: false })
     }
 
     /// Makes the hardware's part anew, for the same image. Commands of the old one are worthless afterwards.
-    pub(super) fn renew(&mut self, device: &Accelerator, held: usize) -> Result<()> {
-        self.loaded = Loaded::open(device, &self.xclbin, held)?;
+    pub(super) fn renew(&mut self, device: &Accelerator, places: Places) -> Result<()> {
+        // The old one goes first: there may be no place for both.
+        self.loaded = None;
+        self.loaded = Some(Loaded::open(device, &self.xclbin, places)?);
         self.suspect = false;
         Ok(())
+    }
+
+    fn loaded(&self) -> Result<&Loaded> {
+        let gone =
+            || Error::Image { why: "its hardware context is gone; unload it and load it again".into() };
+        self.loaded.as_ref().ok_or_else(gone)
     }
 
     /// The memory group of the first buffer argument: where data lies.
@@ -111,12 +136,14 @@ impl Context {
     }
 
     fn group(&self, argument: u32) -> Result<u32> {
-        let group = self.loaded.kernel.group_id(argument);
+        let group = self.loaded()?.kernel.group_id(argument);
         group.map_err(|failure| failure.of_image(&format!("its kernel has no argument {argument}")))
     }
 
-    /// Adds an instruction stream, whose buffers must lie where data lies: XRT would copy a buffer of another bank to a buffer
-    /// of its own at the first launch, and the results would stay there.
+    /// Adds an instruction stream, whose buffers must lie where data lies. XRT (2.17 to 2.25: xrt_kernel.cpp,
+    /// validate_bo_at_index) binds a copy of its own instead of a buffer of another bank: without a host side, so binding fails
+    /// as EINVAL (seen with 2.25, tests/real.rs), or with one, and results would stay in the copy. Newer ones bind it as it is
+    /// where XRT's configuration says so.
     pub(super) fn add(&mut self, device: &Accelerator, entry: &KernelEntry, data: u32) -> Result<usize> {
         let refuse = |why: String| Error::Image { why: format!("{}: {why}", entry.name) };
         if entry.instructions.is_empty() {
@@ -148,11 +175,11 @@ impl Context {
         self.streams.get(entry)
     }
 
-    pub(super) fn kernel(&self) -> &Kernel {
-        &self.loaded.kernel
+    pub(super) fn kernel(&self) -> Result<&Kernel> {
+        self.loaded().map(|loaded| &loaded.kernel)
     }
 
-    pub(super) fn hardware(&self) -> &HardwareContext {
-        &self.loaded.hardware
+    pub(super) fn hardware(&self) -> Result<&HardwareContext> {
+        self.loaded().map(|loaded| &loaded.hardware)
     }
 }

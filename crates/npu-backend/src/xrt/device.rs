@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::context::Context;
+use super::context::{Context, Places};
 use super::failure::{Cause, Failure};
 use super::handles::{Accelerator, Bo, Direction, Kind, Waited};
 use super::library::Shim;
@@ -19,6 +19,12 @@ use crate::{
 
 /// How long a device that is dropped waits for what is in flight. The driver gives a hung launch up after two seconds.
 const LAST_WAIT: Duration = Duration::from_secs(10);
+
+/// After this long a wait that has expired looks whether the device is there: what it leaves queued when it goes may stay so.
+const LATE: Duration = Duration::from_secs(3);
+/// Waits for a submission that may say nothing about it, one after another, and the pause after each. Then XRT is given up.
+const MOST_UNTOLD: u32 = 100;
+const UNTOLD_PAUSE: Duration = Duration::from_millis(10);
 
 /// A device reached through XRT.
 pub struct XrtDevice {
@@ -79,18 +85,14 @@ impl XrtDevice {
     }
 
     fn load_image(&mut self, image: &KernelImage) -> Result<ContextId> {
-        let mut context = Context::open(self.shim, &self.device, image, self.contexts.len())?;
-        let group = match self.memory.group() {
-            Some(group) => group,
-            None => {
-                let group = context.data_group()?;
-                self.memory.settle(&self.device, group)?;
-                group
-            }
-        };
+        let places = Places { limit: self.info.contexts, held: self.contexts.len() };
+        let mut context = Context::open(self.shim, &self.device, image, places)?;
+        let group = self.memory.group().map_or_else(|| context.data_group(), Ok)?;
         for entry in &image.entries {
             context.add(&self.device, entry, group)?;
         }
+        // Last: an image that is refused says nothing.
+        self.memory.settle(&self.device, group)?;
         let id = ContextId(ids::fresh());
         self.contexts.insert(id, context);
         self.counters.loads += 1;
@@ -110,7 +112,7 @@ impl XrtDevice {
 
     /// Makes a context anew that the driver has given up, once nothing of it is in flight.
     fn mend(&mut self, id: ContextId) -> Result<()> {
-        let held = self.contexts.len();
+        let places = Places { limit: self.info.contexts, held: self.contexts.len().saturating_sub(1) };
         let Some(context) = self.contexts.get_mut(&id).filter(|context| context.suspect) else {
             return Ok(());
         };
@@ -118,7 +120,7 @@ impl XrtDevice {
             return Ok(());
         }
         self.idle.forget_context(id);
-        context.renew(&self.device, held)
+        context.renew(&self.device, places)
     }
 
     /// Starts what it can of a flight; what is refused is told at the wait.
@@ -144,21 +146,40 @@ impl XrtDevice {
             let first = submission.first;
             match submission.wait(left) {
                 Ok(Waited::Done) => {}
-                Ok(Waited::Expired) => return Ok(Progress::Running),
+                Ok(Waited::Expired) => {
+                    let late = flight.begun.elapsed() > LATE;
+                    let lost = late.then(|| gone(&self.device, &self.memory)).flatten();
+                    return lost.map_or(Ok(Progress::Running), Err);
+                }
                 Err(failure) if failure.is_loss() => return Err(failure.lost()),
                 Err(failure) => {
                     // What is in flight when a device goes away ends as ABORT; only the next call says why.
                     if let Some(lost) = gone(&self.device, &self.memory) {
                         return Err(lost);
                     }
-                    let (state, index) = match failure.cause {
-                        Cause::Command { state, index } => (state, first + index),
-                        _ => (CommandState::Error, first),
+                    let Some((state, index)) = failure.end() else {
+                        // It may be under way, so nothing of it may be given back.
+                        flight.untold += 1;
+                        if flight.untold > MOST_UNTOLD {
+                            let why = format!("XRT does not say how a launch stands: {}", failure.why);
+                            return Err(Error::DeviceLost { why });
+                        }
+                        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                            return Ok(Progress::Running);
+                        }
+                        std::thread::sleep(UNTOLD_PAUSE);
+                        continue;
                     };
+                    if let (Cause::Forgotten, Some(context)) =
+                        (failure.cause, self.contexts.get_mut(&flight.plan.context))
+                    {
+                        context.suspect = true;
+                    }
+                    let index = first + index;
                     flight.failed.get_or_insert(Failed { index, state, why: failure.why });
                 }
             }
-            flight.ended += 1;
+            (flight.ended, flight.untold) = (flight.ended + 1, 0);
         }
         if let Some(failure) = flight.refused.take() {
             if failure.is_loss() {
@@ -222,6 +243,8 @@ impl Device for XrtDevice {
 
     fn add_kernel(&mut self, context: ContextId, entry: &KernelEntry) -> Result<KernelId> {
         self.alive()?;
+        let mended = self.mend(context);
+        self.noting(mended)?;
         let there = self.contexts.get_mut(&context).ok_or(Error::UnknownContext(context))?;
         let data = self.memory.group().map_or_else(|| there.data_group(), Ok)?;
         let answer = there.add(&self.device, entry, data).map(|number| context.kernel(number));
@@ -257,7 +280,7 @@ impl Device for XrtDevice {
 
     fn host(&self, buffer: BufferId) -> Result<&[u8]> {
         self.alive()?;
-        Ok(self.memory.object(buffer)?.host())
+        Ok(self.memory.unwritten(buffer)?.host())
     }
 
     fn host_mut(&mut self, buffer: BufferId) -> Result<&mut [u8]> {
@@ -298,7 +321,17 @@ impl Device for XrtDevice {
         self.counters.submissions += plan.submissions.len() as u64;
         self.counters.launches += plan.launches.len() as u64;
         self.counters.context_switches += u64::from(self.last_context.replace(context) != Some(context));
-        self.start(Flight { ticket, plan, submitted: 0, ended: 0, refused: None, failed: None });
+        let begun = Instant::now();
+        self.start(Flight {
+            ticket,
+            plan,
+            begun,
+            submitted: 0,
+            ended: 0,
+            untold: 0,
+            refused: None,
+            failed: None,
+        });
         Ok(ticket)
     }
 

@@ -18,6 +18,8 @@ pub(super) enum Cause {
     System(i32),
     /// Command `index` ended so.
     Command { state: CommandState, index: usize },
+    /// The driver has taken a command and ended it without running it.
+    Forgotten,
     /// Another complaint of XRT.
     Runtime,
     /// The host has no memory.
@@ -53,6 +55,7 @@ impl Failure {
                 state: state(error.code),
                 index: usize::try_from(error.index).unwrap_or(usize::MAX),
             },
+            bindings::XRT_SHIM_CAUSE_FORGOTTEN => Cause::Forgotten,
             bindings::XRT_SHIM_CAUSE_MEMORY => Cause::HostMemory,
             _ => Cause::Runtime,
         };
@@ -62,6 +65,16 @@ impl Failure {
     /// Whether the device is not there any more.
     pub(super) fn is_loss(&self) -> bool {
         matches!(self.cause, Cause::System(errno::ENODEV | errno::ENXIO))
+    }
+
+    /// As the answer to waiting for a submission: how its commands ended, and which of them first. `None` if that is not said:
+    /// they may be under way.
+    pub(super) fn end(&self) -> Option<(CommandState, usize)> {
+        match self.cause {
+            Cause::Command { state, index } => Some((state, index)),
+            Cause::Forgotten => Some((CommandState::Abort, 0)),
+            Cause::System(_) | Cause::Runtime | Cause::HostMemory => None,
+        }
     }
 
     pub(super) fn lost(&self) -> Error {
@@ -115,6 +128,7 @@ mod tests {
         assert_eq!(of(2, 8).cause, Cause::Command { state: CommandState::Timeout, index: 3 });
         assert_eq!(of(3, 0).cause, Cause::Runtime);
         assert_eq!(of(4, 0).cause, Cause::HostMemory);
+        assert_eq!(of(6, 1).cause, Cause::Forgotten);
         assert_eq!(of(99, 0).cause, Cause::Runtime);
         // Never a failure that has completed, or that is still running.
         for code in [4, 7, 0, -1, 77] {

@@ -198,14 +198,6 @@ impl Bo {
         Self::mapped(RawBo::made(device.shim, out)?, len_bytes)
     }
 
-    /// `len_bytes` of it from `offset_bytes` on, which then have two names: the caller keeps their uses apart.
-    #[cfg(test)]
-    pub(super) fn part(&self, offset_bytes: usize, len_bytes: usize) -> Answer<Self> {
-        let mut out = ptr::null_mut();
-        call!(self.raw.shim, bo_create_part(self.raw.raw(), offset_bytes, len_bytes, &raw mut out))?;
-        Self::mapped(RawBo::made(self.raw.shim, out)?, len_bytes)
-    }
-
     fn mapped(raw: RawBo, len_bytes: usize) -> Answer<Self> {
         let mut map: *mut c_void = ptr::null_mut();
         call!(raw.shim, bo_map(raw.raw(), &raw mut map))?;
@@ -214,11 +206,10 @@ impl Bo {
         Ok(Self { raw, map, len_bytes })
     }
 
-    /// The host's side.
+    /// The host's side. Not while launches that write it are in flight: the caller checks that.
     pub(super) fn host(&self) -> &[u8] {
         // SAFETY: the mapping has this length and stays as long as the buffer object, which `self` owns; the host writes it
-        // through `&mut self` only. The device writes main memory, not this: where launches are in flight, what is read is
-        // unspecified until a sync (clause 1 of the contract), and every bit pattern is a byte.
+        // through `&mut self` only, and no device does: the caller lends no buffer that an unfinished ticket writes.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr(), self.len_bytes) }
     }
 

@@ -72,15 +72,14 @@ impl Object {
         }
     }
 
-    /// Makes the device's side, equal to the host's.
-    fn move_to_device(&mut self, device: &Accelerator, group: u32) -> Result<()> {
-        let Place::Waiting(bytes) = &self.place else { return Ok(()) };
+    /// A device's side, equal to the host's, if there is none yet.
+    fn on_device(&self, device: &Accelerator, group: u32) -> Result<Option<Bo>> {
+        let Place::Waiting(bytes) = &self.place else { return Ok(None) };
         let mut bo = create(device, self.len_bytes, group)?;
         bo.host_mut().copy_from_slice(bytes);
         bo.sync(Direction::ToDevice, 0, self.len_bytes)
             .map_err(|failure| failure.of_alloc(self.len_bytes))?;
-        self.place = Place::Device(bo);
-        Ok(())
+        Ok(Some(bo))
     }
 }
 
@@ -102,10 +101,14 @@ impl Memory {
         self.group
     }
 
-    /// Data lies in `group` from now on. Moves what has waited for that.
+    /// Data lies in `group` from now on. Moves what has waited for that: all of it, or nothing.
     pub(super) fn settle(&mut self, device: &Accelerator, group: u32) -> Result<()> {
-        for object in self.objects.values_mut() {
-            object.move_to_device(device, group)?;
+        let made: Result<Vec<_>> =
+            self.objects.values().map(|object| object.on_device(device, group)).collect();
+        for (object, bo) in self.objects.values_mut().zip(made?) {
+            if let Some(bo) = bo {
+                object.place = Place::Device(bo);
+            }
         }
         self.group = Some(group);
         Ok(())
@@ -176,6 +179,15 @@ impl Memory {
 
     pub(super) fn object_mut(&mut self, id: BufferId) -> Result<&mut Object> {
         self.objects.get_mut(&id).filter(|object| !object.freed).ok_or(Error::UnknownBuffer(id))
+    }
+
+    /// A buffer that its owner still has and that no unfinished ticket writes.
+    pub(super) fn unwritten(&self, id: BufferId) -> Result<&Object> {
+        let object = self.object(id)?;
+        match object.uses.iter().find(|one| one.writes) {
+            Some(writer) => Err(Error::Busy { what: format!("{id:?}"), ticket: writer.ticket }),
+            None => Ok(object),
+        }
     }
 
     /// A buffer that its owner still has and that no unfinished ticket uses.

@@ -1,7 +1,7 @@
 //! Batches made into commands. A plan is made at the first submission of a batch, and the same batch runs by it from then on:
 //! nothing is made or bound again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context::{Context, FIRST_BUFFER, OPCODE, STREAM, STREAM_WORDS};
 use super::failure::Failure;
@@ -75,7 +75,7 @@ impl Plan {
             let command = if let [launch] = launches {
                 Command::One(run(launch, context, memory)?.map_err(refuse)?)
             } else {
-                let mut list = RunList::create(context.hardware()).map_err(refuse)?;
+                let mut list = RunList::create(context.hardware()?).map_err(refuse)?;
                 for launch in launches {
                     list.add(run(launch, context, memory)?.map_err(refuse)?).map_err(refuse)?;
                 }
@@ -95,12 +95,13 @@ impl Plan {
 /// A command with its arguments bound.
 fn run(launch: &Launch, context: &Context, memory: &Memory) -> Result<Answer<Run>> {
     let stream = context.stream(launch.kernel.entry()).ok_or(Error::UnknownKernel(launch.kernel))?;
+    let kernel = context.kernel()?;
     let mut bound = Vec::with_capacity(launch.buffers.len());
     for &buffer in &launch.buffers {
         bound.push(memory.object(buffer)?.bo().ok_or(Error::UnknownBuffer(buffer))?);
     }
     let make = || {
-        let mut run = Run::create(context.kernel())?;
+        let mut run = Run::create(kernel)?;
         run.set_u64(OPCODE, OPCODE_TRANSACTION)?;
         run.set_bo(STREAM, stream.bo())?;
         run.set_u32(STREAM_WORDS, stream.words())?;
@@ -158,10 +159,13 @@ pub(super) struct Failed {
 pub(super) struct Flight {
     pub(super) ticket: Ticket,
     pub(super) plan: Plan,
+    pub(super) begun: Instant,
     /// Submissions that the driver has taken.
     pub(super) submitted: usize,
     /// Of those, the ones that have ended.
     pub(super) ended: usize,
+    /// Waits that did not say how the next one stands.
+    pub(super) untold: u32,
     /// Why the driver did not take the next one.
     pub(super) refused: Option<Failure>,
     /// The first launch that failed.

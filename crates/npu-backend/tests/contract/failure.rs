@@ -92,6 +92,27 @@ pub(crate) fn a_failed_launch_is_named_by_the_wait_and_the_device_goes_on(fixtur
     assert_eq!(bench.read(&scratch), [8; LEN]);
 }
 
+pub(crate) fn launches_after_a_failed_one_of_its_chain_do_not_run(fixture: &Fixture) {
+    const BEFORE: usize = 4;
+    let per_chain = (fixture.open)(Trouble::None).info().launches_per_chain;
+    for failing in [BEFORE, per_chain + BEFORE] {
+        let mut bench = fixture.ready(Trouble::ErrorAt(failing as u64));
+        let [before, failed, after] = [(); 3].map(|()| bench.filled(Scratch, &[50; LEN]));
+        let mut launches = vec![bench.launch(BUMP, &[&before]); failing];
+        launches.push(bench.launch(BUMP, &[&failed]));
+        // To the end of the chain, and no further.
+        launches.extend(vec![bench.launch(BUMP, &[&after]); per_chain - BEFORE - 1]);
+        let ticket = bench.submit(launches).unwrap();
+        assert!(
+            matches!(bench.device.wait(ticket, None), Err(Error::Launch { index, .. }) if index == failing)
+        );
+        let count =
+            |bench: &mut crate::devices::Bench, buffer| bench.read(buffer).iter().map(|b| b - 50).max();
+        assert_eq!(count(&mut bench, &before), Some(u8::try_from(failing).unwrap()));
+        assert_eq!(bench.read(&after), [50; LEN], "one of them ran");
+    }
+}
+
 pub(crate) fn a_wait_that_expires_is_no_failure(fixture: &Fixture) {
     let mut bench = fixture.ready(Trouble::None);
     let scratch = bench.alloc(Scratch);

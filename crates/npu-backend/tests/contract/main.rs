@@ -53,6 +53,7 @@ on_every_device! {
     lifetime::a_context_can_be_given_back_and_its_place_used_again,
     failure::what_can_be_checked_is_refused_at_submit_without_a_trace,
     failure::a_failed_launch_is_named_by_the_wait_and_the_device_goes_on,
+    failure::launches_after_a_failed_one_of_its_chain_do_not_run,
     failure::a_wait_that_expires_is_no_failure,
     failure::a_hang_ends_by_itself_and_takes_the_queue_with_it,
     loss::every_verb_answers_device_lost_at_once,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::c_int;
 use std::sync::Arc;
 
+use super::command::CommandState;
 use super::objects::Object;
 use super::syncobj::SyncobjId;
 use super::worker::{self, Job};
@@ -76,7 +77,7 @@ impl State {
 
     /// The program closes its descriptor: what is queued ends as ABORT; what runs is finished by the worker.
     pub(super) fn drop_contexts_of(&mut self, fd: c_int) {
-        self.abort_queued(|job| job.fd == fd);
+        self.end_queued(CommandState::Abort, |job| job.fd == fd);
         let mine: Vec<u32> = self
             .contexts
             .all

@@ -67,13 +67,14 @@ impl State {
         self.queue.jobs.push_back(job);
     }
 
-    /// Ends queued commands as ABORT.
-    pub(super) fn abort_queued(&mut self, which: impl Fn(&Job) -> bool) {
+    /// Ends queued commands, without running them. `state`: as ABORT, or as NEW, which is to say that it is not written: so the
+    /// driver leaves commands that it runs when its way to the firmware is gone (aie2_ctx.c, aie2_sched_job_run).
+    pub(super) fn end_queued(&mut self, state: CommandState, which: impl Fn(&Job) -> bool) {
         let (gone, kept) = std::mem::take(&mut self.queue.jobs).into_iter().partition(which);
         self.queue.jobs = kept;
         let gone: VecDeque<Job> = gone;
         for job in gone {
-            let failure = Failure::new(0, CommandState::Abort, "it was queued");
+            let failure = Failure::new(0, state, "it was queued");
             self.end(&job, Some(&failure));
         }
     }
@@ -82,6 +83,9 @@ impl State {
     fn end(&mut self, job: &Job, failure: Option<&Failure>) {
         match failure {
             None => command::set_state(job.command.host_mut(), CommandState::Completed),
+            Some(Failure { state: CommandState::New, why, .. }) => {
+                log(&format!("command {} of context {} was not run: {why}", job.number, job.context));
+            }
             Some(failure) => {
                 let first = match Command::parse(job.command.host()) {
                     Ok(Command::Chain(handles)) => self.chained(job.fd, &handles[..1]).ok(),
@@ -140,7 +144,8 @@ fn work() {
         (state, outcome) = run(state, &job);
         state.end(&job, outcome.as_ref().err());
         if outcome.is_err_and(|failure| failure.reset) {
-            state.abort_queued(|_| true);
+            let gone = state.settings.queued_stay_new && state.clients.values().any(|client| client.gone);
+            state.end_queued(if gone { CommandState::New } else { CommandState::Abort }, |_| true);
         }
         // The last owner of the command's memory may be this one; unmapping needs no lock.
         drop(state);
@@ -173,6 +178,7 @@ fn run(
                 reset: true,
                 ..Failure::new(index, CommandState::Abort, "the firmware started anew")
             },
+            Ended::Forgotten => Failure::new(index, CommandState::New, "it was to be forgotten"),
             Ended::Gone => {
                 state.vanish();
                 Failure { reset: true, ..Failure::new(index, CommandState::Abort, "the device went away") }
@@ -186,6 +192,7 @@ fn run(
 enum Ended {
     As(End),
     Reset,
+    Forgotten,
     Gone,
 }
 
@@ -201,6 +208,7 @@ fn run_launch(
         Some(Fault::Error) => Ended::As(End::Failed("it was to".into())),
         Some(Fault::Hang) => Ended::As(End::Hung("it was to".into())),
         Some(Fault::Reset) => Ended::Reset,
+        Some(Fault::Forgotten) => Ended::Forgotten,
         Some(Fault::Vanish) => Ended::Gone,
         _ if !state.settings.computes => Ended::As(End::Completed),
         _ => {

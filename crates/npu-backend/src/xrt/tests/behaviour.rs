@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::super::bindings::{
+    XRT_SHIM_CAUSE_FORGOTTEN, XRT_SHIM_CAUSE_MEMORY, XRT_SHIM_CAUSE_RUNTIME, XRT_SHIM_CAUSE_SYSTEM,
+};
 use super::super::device::XrtDevice;
 use super::fake::{self, Script, seen};
 use crate::BufferRole::{Input, Output, Scratch, Weight};
@@ -177,6 +180,88 @@ fn what_the_driver_does_not_take_is_told_at_the_wait_and_the_context_is_made_ane
     assert_eq!(seen().contexts, 2);
     // The same context for its owner: its streams and its number are kept.
     device.unload(context).unwrap();
+}
+
+#[test]
+fn a_context_is_made_anew_with_every_place_taken_and_by_the_next_submission_if_that_fails() {
+    const EIO: i32 = 5;
+    let refusals = BTreeMap::from([(0, EIO)]);
+    // The seventh context is the first one's second.
+    let context_fails = BTreeMap::from([(6, EIO)]);
+    let (mut device, context) = ready(Script { refusals, context_fails, ..Script::default() });
+    for _ in 1..6 {
+        device.load(&image()).unwrap();
+    }
+    let scratch = device.alloc(LEN, Scratch).unwrap();
+    let batch = bumps(context, &scratch, 1);
+    let ticket = device.submit(&batch).unwrap();
+    assert_eq!(told(device.wait(ticket, None)), (0, CommandState::Abort));
+    // In the driver's words, because places are not what it lacks.
+    let error = device.submit(&batch).unwrap_err();
+    assert!(matches!(&error, Error::Image { why } if why.contains("scripted")), "{error}");
+    let ticket = device.submit(&batch).unwrap();
+    assert_eq!(device.wait(ticket, None).unwrap(), Progress::Done);
+    assert_eq!(seen().contexts, 8);
+}
+
+#[test]
+fn a_wait_that_does_not_say_how_a_launch_stands_ends_nothing() {
+    const EINTR: i32 = 4;
+    let waits = BTreeMap::from([
+        (0, (XRT_SHIM_CAUSE_SYSTEM, EINTR)),
+        (1, (XRT_SHIM_CAUSE_MEMORY, 0)),
+        (2, (XRT_SHIM_CAUSE_RUNTIME, 0)),
+    ]);
+    for count in [1, 3] {
+        let (mut device, context) = ready(Script { waits: waits.clone(), ..Script::default() });
+        let scratch = device.alloc(LEN, Scratch).unwrap();
+        let ticket = device.submit(&bumps(context, &scratch, count)).unwrap();
+        assert_eq!(device.wait(ticket, Some(Duration::ZERO)).unwrap(), Progress::Running);
+        assert!(matches!(device.pull(scratch.id(), 0..1), Err(Error::Busy { .. })));
+        assert_eq!(device.wait(ticket, None).unwrap(), Progress::Done);
+        assert_eq!(seen().waits, 4);
+    }
+    // One that never says it has lost the device, and what is in flight with it.
+    let waits = (0..1000).map(|number| (number, (XRT_SHIM_CAUSE_RUNTIME, 0))).collect();
+    let (mut device, context) = ready(Script { waits, ..Script::default() });
+    let scratch = device.alloc(LEN, Scratch).unwrap();
+    let ticket = device.submit(&bumps(context, &scratch, 1)).unwrap();
+    assert!(matches!(device.wait(ticket, None), Err(Error::DeviceLost { why }) if why.contains("scripted")));
+    assert!(matches!(device.host_mut(scratch.id()), Err(Error::DeviceLost { .. })));
+}
+
+#[test]
+fn a_forgotten_launch_has_ended_and_its_context_is_made_anew() {
+    let waits = BTreeMap::from([(0, (XRT_SHIM_CAUSE_FORGOTTEN, 1))]);
+    let (mut device, context) = ready(Script { waits, ..Script::default() });
+    let scratch = device.alloc(LEN, Scratch).unwrap();
+    let ticket = device.submit(&bumps(context, &scratch, 2)).unwrap();
+    assert_eq!(told(device.wait(ticket, None)), (0, CommandState::Abort));
+    assert!(device.host_mut(scratch.id()).is_ok());
+    assert_eq!(seen().contexts, 1);
+    let ticket = device.submit(&bumps(context, &scratch, 2)).unwrap();
+    assert_eq!(device.wait(ticket, None).unwrap(), Progress::Done);
+    assert_eq!(seen().contexts, 2);
+}
+
+#[test]
+fn buffers_move_to_the_device_all_or_none() {
+    const ENOMEM: i32 = 12;
+    // Three streams, then buffers, the second of which finds no room.
+    let streams = image().entries.len() as u64;
+    let bo_fails = BTreeMap::from([(streams + 1, ENOMEM)]);
+    let mut device = XrtDevice::open_through(fake::shim(Script { bo_fails, ..Script::default() })).unwrap();
+    let buffers = [Input, Weight, Output].map(|role| device.alloc(LEN, role).unwrap());
+    device.host_mut(buffers[0].id()).unwrap().fill(7);
+    let before = seen().live;
+    assert!(matches!(device.load(&image()), Err(Error::Alloc { len_bytes: LEN, .. })));
+    assert_eq!(seen().live, before);
+    let context = device.load(&image()).unwrap();
+    let add = Launch { kernel: context.kernel(ADD), buffers: buffers.iter().map(Buffer::id).collect() };
+    let ticket = device.submit(&Batch::new(vec![add]).unwrap()).unwrap();
+    assert_eq!(device.wait(ticket, None).unwrap(), Progress::Done);
+    device.pull(buffers[2].id(), 0..LEN).unwrap();
+    assert_eq!(device.host(buffers[2].id()).unwrap(), [7; LEN]);
 }
 
 #[test]

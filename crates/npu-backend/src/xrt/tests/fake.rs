@@ -30,6 +30,11 @@ pub(super) struct Script {
     pub(super) banks: BTreeMap<u32, u32>,
     /// Waits that expire before one ends.
     pub(super) slow: u64,
+    /// Waits that fail, by number: cause and code.
+    pub(super) waits: BTreeMap<u64, (u32, i32)>,
+    /// Error numbers that making contexts and buffer objects answers, by number.
+    pub(super) context_fails: BTreeMap<u64, i32>,
+    pub(super) bo_fails: BTreeMap<u64, i32>,
 }
 
 /// What happened.
@@ -37,7 +42,9 @@ pub(super) struct Script {
 pub(super) struct Seen {
     /// Handles that are open.
     pub(super) live: i64,
+    /// Asked for, as the next one.
     pub(super) contexts: u64,
+    pub(super) bos: u64,
     pub(super) runs_made: u64,
     pub(super) launches: u64,
     pub(super) submissions: u64,
@@ -173,7 +180,11 @@ fn admitted(error: *mut xrt_shim_error, commands: u64) -> bool {
 }
 
 fn waited(timeout_ns: u64, end: i32, index: usize, error: *mut xrt_shim_error) -> xrt_shim_status {
+    let number = SEEN.get().waits;
     note(|seen| seen.waits += 1);
+    if let Some((cause, code)) = SCRIPT.with_borrow(|script| script.waits.get(&number).copied()) {
+        return fail(error, cause, code, 0);
+    }
     let expires = SCRIPT.with_borrow_mut(|script| {
         let expires = script.slow > 0;
         script.slow = script.slow.saturating_sub(1);

@@ -109,6 +109,56 @@ fn a_device_that_goes_away_is_lost() {
 
 #[test]
 #[ignore = "played inside the stage"]
+fn what_a_device_that_goes_away_leaves_queued_does_not_hang() {
+    // Alone and in a chain; without limit and looking again and again.
+    for count in [1, 3] {
+        for limit in [None, Some(Duration::from_millis(50))] {
+            let (mut device, context) = ready("vanish-at=0 queued-stay-new");
+            let scratch = device.alloc(LEN, BufferRole::Scratch).unwrap();
+            let batch = bumps(context, &scratch, count);
+            let [_, queued] = [device.submit(&batch).unwrap(), device.submit(&batch).unwrap()];
+            let answer = loop {
+                match device.wait(queued, limit) {
+                    Ok(Progress::Running) if limit.is_some() => {}
+                    other => break other,
+                }
+            };
+            assert!(matches!(answer, Err(Error::DeviceLost { .. })), "{count}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "played inside the stage"]
+fn a_launch_that_the_driver_forgets_is_told_and_its_context_is_made_anew() {
+    for (words, count) in
+        [("forgotten-at=0", 1), ("forgotten-at=0", 3), ("forgotten-at=0 context-fails=6", 3)]
+    {
+        let (mut device, context) = ready(words);
+        // Every place of the device is taken.
+        for _ in 1..6 {
+            device.load(&image()).unwrap();
+        }
+        let scratch = device.alloc(LEN, BufferRole::Scratch).unwrap();
+        let batch = bumps(context, &scratch, count);
+        let ticket = device.submit(&batch).unwrap();
+        match device.wait(ticket, None) {
+            Err(Error::Launch { index: 0, state: CommandState::Abort, why, .. }) => {
+                assert!(why.contains("without running it"), "{why}");
+            }
+            other => panic!("{words}: {other:?}"),
+        }
+        if words.contains("context-fails") {
+            // What XRT says of the driver's ENOMEM; not that places are lacking.
+            let error = device.submit(&batch).unwrap_err();
+            assert!(matches!(&error, Error::Image { why } if why.contains("CREATE_HWCTX")), "{error}");
+        }
+        works(&mut device, context);
+    }
+}
+
+#[test]
+#[ignore = "played inside the stage"]
 fn one_context_too_many_is_told() {
     let (mut device, _) = ready("");
     for _ in 1..6 {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::super::super::bindings::*;
 use super::{
-    COMPLETED, Command, FOUND, List, Memory, OPEN_CONTEXTS, SCRIPT, admitted, at, fail, give, launch, note,
+    COMPLETED, Command, FOUND, List, Memory, OPEN_CONTEXTS, SCRIPT, SEEN, admitted, at, fail, give, launch, note,
     take, waited,
 };
 
@@ -62,11 +62,15 @@ unsafe extern "C" fn context_open(
     out: *mut *mut xrt_shim_context,
     error: *mut xrt_shim_error,
 ) -> xrt_shim_status {
+    let number = SEEN.get().contexts;
+    note(|seen| seen.contexts += 1);
+    if let Some(errno) = SCRIPT.with_borrow(|script| script.context_fails.get(&number).copied()) {
+        return fail(error, XRT_SHIM_CAUSE_SYSTEM, errno, 0);
+    }
     if OPEN_CONTEXTS.get() == 6 {
         return fail(error, XRT_SHIM_CAUSE_SYSTEM, 22, 0);
     }
     OPEN_CONTEXTS.set(OPEN_CONTEXTS.get() + 1);
-    note(|seen| seen.contexts += 1);
     give(out, ())
 }
 
@@ -115,6 +119,11 @@ unsafe extern "C" fn bo_create(
         [(XRT_SHIM_MEMORY_CACHEABLE, 1), (XRT_SHIM_MEMORY_HOST, 0)].contains(&(memory, group & 0xFFFF));
     if !right || len > 1 << 30 {
         return fail(error, XRT_SHIM_CAUSE_SYSTEM, if right { 12 } else { 22 }, 0);
+    }
+    let number = SEEN.get().bos;
+    note(|seen| seen.bos += 1);
+    if let Some(errno) = SCRIPT.with_borrow(|script| script.bo_fails.get(&number).copied()) {
+        return fail(error, XRT_SHIM_CAUSE_SYSTEM, errno, 0);
     }
     // Rubbish on both sides: nobody promises zeros.
     give(
@@ -285,7 +294,6 @@ pub(super) static TABLE: xrt_shim_api = xrt_shim_api {
     kernel_group_id: Some(kernel_group_id),
     kernel_close: Some(kernel_close),
     bo_create: Some(bo_create),
-    bo_create_part: None,
     bo_map: Some(bo_map),
     bo_sync: Some(bo_sync),
     bo_close: Some(bo_close),
