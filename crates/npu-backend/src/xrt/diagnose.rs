@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Cause, Failure, RAISE_MEMLOCK, errno};
-use super::library::{self, LoadError, PLUGIN};
+use super::library::{self, PLUGIN};
+use super::load_error::LoadError;
 use crate::{Error, Obstacle};
 
 /// The driver's folder, once the kernel has it: below the root of the file system.

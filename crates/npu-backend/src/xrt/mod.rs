@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `../../shim/` | the C++, and its header |
 //! | `bindings` | the header in Rust, made by bindgen |
-//! | `library` | finding and opening the shim: [`LoadError`] |
+//! | `library`, `load_error` | finding and opening the shim; why none opens: [`LoadError`] |
 //! | `failure` | what the shim says, sorted by what a caller can do about it |
 //! | `handles` | one safe type for each handle; each gives itself back |
 //! | `context` | an image: its hardware context, its kernel, its instruction streams |
@@ -40,6 +40,7 @@ mod find;
 mod geometry;
 mod handles;
 mod library;
+mod load_error;
 mod memory;
 mod plan;
 
@@ -49,4 +50,5 @@ mod tests;
 pub use device::XrtDevice;
 pub use diagnose::node_exists;
 pub use geometry::{Npu, npu_by_name, npu_by_pci};
-pub use library::{LoadError, SHIM_VARIABLE, runtime_folder, shim};
+pub use library::{SHIM_VARIABLE, runtime_folder, shim};
+pub use load_error::LoadError;

@@ -80,6 +80,13 @@ fn failed(error: &npu_backend::Error, choice: Choice) -> Error {
         E::Shape { why } => {
             Error::new(ErrorKind::Usage, "cannot time this product", why, "give another M,K,N")
         }
+        // Silicon runs the launches that were built, and their names are told; the emulator makes each as it comes.
+        E::Image { why } => Error::new(
+            ErrorKind::Device,
+            "cannot time this product",
+            why,
+            "give the M,K,N of a launch that was built, or --device emulator, which takes any",
+        ),
         other => Error::new(
             ErrorKind::Device,
             "the device failed",

@@ -1,6 +1,6 @@
 //! The rules about what is above the NPU's driver: AMD's runtime, this program's own files, the processor.
 
-use super::facts::{Facts, Library, Part};
+use super::facts::{Facts, Library, NoShim, Part};
 use super::finding::{Check, Finding};
 use super::npu;
 
@@ -40,11 +40,11 @@ fn xrt(facts: &Facts) -> Finding {
     if npu::chosen(facts).is_none() {
         return Finding::unchecked(Check::Xrt, npu::NO_NPU);
     }
+    if let Err(NoShim { why, fix, of_runtime: true }) = &facts.shim {
+        return Finding::problem(Check::Xrt, why, fix);
+    }
     let part = |part: Part| facts.libraries.iter().find(|library| library.part == part);
     let Some(runtime) = part(Part::Runtime) else {
-        if facts.shim.is_ok() {
-            return Finding::ok(Check::Xrt, "the shim below has opened it");
-        }
         return Finding::problem(
             Check::Xrt,
             "libxrt_coreutil.so is neither where the loader looks nor in /opt/xilinx/xrt",
@@ -60,8 +60,8 @@ fn xrt(facts: &Facts) -> Finding {
     if part(Part::Plugin).is_none() {
         return Finding::problem(
             Check::Xrt,
-            format!("{shown} is there, but not its plugin for NPUs (libxrt_driver_xdna.so)"),
-            INSTALL_XRT,
+            format!("{shown} is there, but its plugin for NPUs is not (libxrt_driver_xdna.so.2)"),
+            "install it (Debian and Ubuntu: libxrt-npu2; AMD's own packages: xrt_plugin-amdxdna), of the same version as XRT",
         );
     }
     let note = if runtime.searched {
@@ -88,7 +88,10 @@ fn shim(facts: &Facts) -> Finding {
         // Nobody needs it then, and it opens AMD's runtime, which is not there either.
         _ if npu::chosen(facts).is_none() => Finding::unchecked(Check::Shim, npu::NO_NPU),
         Ok(path) => Finding::ok(Check::Shim, path.display().to_string()),
-        Err((why, fix)) => Finding::problem(Check::Shim, why, fix),
+        Err(NoShim { of_runtime: true, .. }) => {
+            Finding::unchecked(Check::Shim, "it is there, and cannot be opened without what xrt lacks")
+        }
+        Err(NoShim { why, fix, .. }) => Finding::problem(Check::Shim, why, fix),
     }
 }
 

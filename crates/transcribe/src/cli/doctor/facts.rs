@@ -23,8 +23,8 @@ pub(super) struct Facts {
     pub(super) memlock: Option<Limit>,
     /// Libraries of AMD's runtime, those first that the loader finds.
     pub(super) libraries: Vec<Library>,
-    /// This program's library above AMD's runtime: its file, or what is wrong with it and what to do.
-    pub(super) shim: Result<PathBuf, (String, String)>,
+    /// This program's library above AMD's runtime: its file, or why it does not open.
+    pub(super) shim: Result<PathBuf, NoShim>,
     /// Folders where built kernels may be: `images` with a folder for each generation.
     pub(super) images: Vec<Images>,
     /// The bundled model's folder, or what is wrong with it and what to do.
@@ -110,6 +110,17 @@ pub(super) struct Limit {
     pub(super) soft: Option<u64>,
     /// How far the user may raise it.
     pub(super) hard: Option<u64>,
+}
+
+/// Why this program's library above AMD's runtime does not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NoShim {
+    /// What is wrong.
+    pub(super) why: String,
+    /// What to do.
+    pub(super) fix: String,
+    /// Whether the runtime is at fault, and not the library.
+    pub(super) of_runtime: bool,
 }
 
 /// A file of AMD's runtime.

@@ -16,7 +16,7 @@ mod trial;
 
 use std::io::Write;
 
-use self::finding::{Check, Finding};
+use self::finding::{Check, Finding, Status};
 use self::read::System;
 use super::args::DoctorArgs;
 use super::exit::Exit;
@@ -37,7 +37,8 @@ pub(super) fn doctor(args: &DoctorArgs, out: &mut dyn Write) -> Result<Exit> {
     let facts = System::of_process(surroundings).read();
     let mut findings = examine::examine(&facts);
     // Last: it uses the device instead of looking at it.
-    findings.push(trial::trial(used(args.device)));
+    let device = used(args.device);
+    trial::trial(device).conclude(&mut findings, device);
     let verdict = Verdict::new(args.device, findings);
     let shown = if args.json { show::json(&verdict, out) } else { show::text(&verdict, out) };
     shown.or_else(forgive)?;
@@ -68,9 +69,14 @@ impl Verdict {
         Self { asked, used: used(asked), findings }
     }
 
-    /// What stands in the way of the device. What was not checked does so too: nobody knows that it works.
+    /// What stands in the way of the device: problems, or, if there are none and the device was not tried with success, what was not
+    /// checked: nobody knows that it works.
     fn obstacles(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| !finding.is_ok() && finding.check.is_needed_by(self.used))
+        let needed = || self.findings.iter().filter(|finding| finding.check.is_needed_by(self.used));
+        let of = |status| needed().filter(move |finding| finding.status == status);
+        let tried = needed().any(|finding| finding.check == Check::Trial && finding.is_ok());
+        let unchecked = of(Status::Problem).next().is_none() && !tried;
+        of(if unchecked { Status::Unchecked } else { Status::Problem })
     }
 
     fn exit(&self) -> Exit {
@@ -96,11 +102,11 @@ mod tests {
         let mut facts = healthy();
         change(&mut facts);
         let mut findings = examine::examine(&facts);
-        findings.push(match device {
+        match device {
             // As if the emulator worked: whether it does here is the trial's own test.
-            Device::Emulator => Finding::ok(Check::Trial, "right"),
-            other => trial::trial(used(other)),
-        });
+            Device::Emulator => findings.push(Finding::ok(Check::Trial, "right")),
+            other => trial::trial(used(other)).conclude(&mut findings, used(other)),
+        }
         Verdict::new(device, findings)
     }
 
@@ -129,6 +135,18 @@ mod tests {
         let no_compiler = |facts: &mut facts::Facts| facts.compiler = None;
         assert_eq!(verdict(Device::Emulator, no_compiler).exit(), Exit::Device);
         assert_eq!(verdict(Device::Npu, no_model).exit(), Exit::Device, "the device counts before the model");
+    }
+
+    #[test]
+    fn what_was_not_checked_stands_in_the_way_only_if_nothing_else_tells() {
+        let names = |findings: Vec<Finding>| -> Vec<&str> {
+            let verdict = Verdict::new(Device::Npu, findings);
+            verdict.obstacles().map(|finding| finding.check.name()).collect()
+        };
+        let unread = || Finding::unchecked(Check::LockedMemory, "cannot be read");
+        assert_eq!(names(vec![unread()]), ["memlock"]);
+        assert_eq!(names(vec![unread(), Finding::problem(Check::Node, "none", "see")]), ["node"]);
+        assert_eq!(names(vec![unread(), Finding::ok(Check::Trial, "right")]), [""; 0]);
     }
 
     #[test]

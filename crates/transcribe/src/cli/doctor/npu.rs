@@ -3,6 +3,9 @@
 //! Sources: amd/xdna-driver (`README.md` for kernels, locked memory and stale firmware; `amdxdna_pci_drv.c` for the devices
 //! that the driver takes and the folders of their firmware; `amdxdna_sysfs.c` for `fw_version`).
 
+use npu_backend::Arch;
+use npu_backend::xrt::npu_by_pci;
+
 use super::facts::{Facts, Group, Limit, Node, Npu, Refusal};
 use super::finding::{Check, Finding};
 
@@ -12,6 +15,8 @@ pub(super) const DRIVER: &str = "amdxdna";
 const FIRST_KERNEL: (u32, u32) = (6, 10);
 /// The first kernel that brings the driver along.
 const FIRST_WITH_DRIVER: (u32, u32) = (6, 14);
+/// The last kernel whose own driver lacks DRM_IOCTL_AMDXDNA_GET_ARRAY, which newer plugins of XRT call.
+const LAST_WITHOUT_ARRAY: (u32, u32) = (6, 17);
 /// What the driver's library locks for instructions alone on every start (`AIE2_DEVM_SIZE`); buffers come on top.
 const INSTRUCTION_HEAP: u64 = 64 << 20;
 
@@ -26,15 +31,8 @@ pub(super) struct Kind {
 
 /// Which NPU the driver takes a PCI device for; `None` if for none.
 pub(super) fn kind(device: u16, revision: u8) -> Option<Kind> {
-    let (name, generation) = match (device, revision) {
-        (0x1502, _) => ("Phoenix or Hawk Point (XDNA)", Some("aie2")),
-        (0x17f0, 0x11) => ("Strix Halo (XDNA 2)", Some("aie2p")),
-        (0x17f0, 0x20) => ("Krackan (XDNA 2)", Some("aie2p")),
-        (0x17f0, _) => ("Strix (XDNA 2)", Some("aie2p")),
-        (0x17f1..=0x17f3 | 0x1b0a..=0x1b0c, _) => ("an NPU newer than this program", None),
-        _ => return None,
-    };
-    Some(Kind { name, generation })
+    let npu = npu_by_pci(device, revision)?;
+    Some(Kind { name: npu.processors, generation: npu.arch.map(Arch::folder) })
 }
 
 /// The NPU that a program would get: the first.
@@ -53,7 +51,14 @@ pub(super) fn driver(facts: &Facts) -> Finding {
     let release = facts.kernel.as_deref().and_then(release);
     if let Some(driver) = &facts.driver {
         let version = driver.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-        return Finding::ok(Check::Driver, format!("{DRIVER}{version} is loaded, Linux {kernel}"));
+        // AMD's package of the driver says its version, the kernel's own does not.
+        let note = match release {
+            Some(release) if release <= LAST_WITHOUT_ARRAY && driver.version.is_none() => {
+                "; as this kernel brings it along, it lacks a call (GET_ARRAY) that newer plugins of XRT make: take both from one source"
+            }
+            _ => "",
+        };
+        return Finding::ok(Check::Driver, format!("{DRIVER}{version} is loaded, Linux {kernel}{note}"));
     }
     if facts.npus.is_empty() {
         return Finding::unchecked(Check::Driver, format!("{NO_NPU} to drive; Linux {kernel}"));

@@ -14,7 +14,7 @@ use npu_backend::ops::IMAGES_VARIABLE;
 use npu_backend::xrt;
 use whisper_encoder::Checkpoint;
 
-use super::facts::{Driver, Facts, Images, Limit, Npu, User};
+use super::facts::{Driver, Facts, Images, Limit, NoShim, Npu, User};
 use super::npu::DRIVER;
 use crate::model::{self, Surroundings};
 
@@ -48,6 +48,12 @@ impl System {
     /// All facts.
     pub(super) fn read(&self) -> Facts {
         let status = self.text("/proc/self/status").unwrap_or_default();
+        // Opened first: it tells which runtime the loader takes.
+        let shim = xrt::shim().map_err(|error| NoShim {
+            why: error.to_string(),
+            fix: error.advice().to_owned(),
+            of_runtime: error.is_of_runtime(),
+        });
         Facts {
             linux: self.linux,
             level: cpu_backend::Level::detect().to_string(),
@@ -57,8 +63,8 @@ impl System {
             npus: self.npus(),
             user: self.user(&status),
             memlock: self.text("/proc/self/limits").as_deref().and_then(memlock),
-            libraries: libraries::find(self),
-            shim: xrt::shim().map_err(|error| (error.to_string(), error.advice().to_owned())),
+            libraries: libraries::find(self, xrt::runtime_folder()),
+            shim,
             images: self.images(),
             model: self.model(),
             cxx: self.variable("CXX").map(String::from),

@@ -91,7 +91,7 @@ not checked  firmware    there is no NPU
 --device auto, here the cpu: all that it needs works; the problems above concern other devices
 ";
         assert_eq!(String::from_utf8(out).unwrap(), want);
-        assert_eq!(summary(&verdict(Device::Npu)), "--device npu: cannot be used; see node, firmware");
+        assert_eq!(summary(&verdict(Device::Npu)), "--device npu: cannot be used; see node");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Machines made up for tests.
 
 use super::examine::examine;
-use super::facts::{Driver, Facts, Group, Images, Library, Limit, Node, Npu, Part, User};
+use super::facts::{Driver, Facts, Group, Images, Library, Limit, NoShim, Node, Npu, Part, User};
 use super::finding::{Check, Finding};
 
 /// A Linux machine on which nothing was found.
@@ -16,7 +16,7 @@ pub(super) fn bare() -> Facts {
         user: User::default(),
         memlock: None,
         libraries: Vec::new(),
-        shim: Err(("it is not there".into(), "build it".into())),
+        shim: Err(NoShim { why: "it is not there".into(), fix: "build it".into(), of_runtime: false }),
         images: Vec::new(),
         model: Err(("there is none".into(), "install it".into())),
         cxx: None,

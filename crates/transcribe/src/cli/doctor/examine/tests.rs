@@ -1,7 +1,7 @@
 //! Every finding: on a healthy machine, and with one thing wrong at a time.
 #![allow(clippy::unwrap_used)]
 
-use super::super::facts::{Limit, Refusal};
+use super::super::facts::{Limit, NoShim, Refusal};
 use super::super::finding::Status;
 use super::super::testing::{bare, finding_of, healthy, phoenix};
 use super::*;
@@ -63,6 +63,10 @@ fn a_machine_without_npu_has_one_problem_of_it() {
     assert!(finding_of(&other, Check::Driver).what.contains("Linux only"));
 }
 
+fn no_shim(why: &str, fix: &str, of_runtime: bool) -> Result<std::path::PathBuf, NoShim> {
+    Err(NoShim { why: why.into(), fix: fix.into(), of_runtime })
+}
+
 #[test]
 fn processor_and_files() {
     verify(vec![
@@ -84,8 +88,13 @@ fn processor_and_files() {
         ok(Check::Shim, |_| (), &["libnpu_xrt_shim.so"]),
         problem(
             Check::Shim,
-            |facts| facts.shim = Err(("it is of another version".into(), "build it again".into())),
+            |facts| facts.shim = no_shim("it is of another version", "build it again", false),
             &["of another version | build it again"],
+        ),
+        unchecked(
+            Check::Shim,
+            |facts| facts.shim = no_shim("no libuuid", "install it", true),
+            &["what xrt lacks"],
         ),
         unchecked(Check::Shim, |facts| facts.npus.clear(), &["no NPU"]),
         ok(Check::Images, |_| (), &["/repo/images/aie2"]),
@@ -110,7 +119,12 @@ fn processor_and_files() {
 #[test]
 fn driver_and_bus() {
     verify(vec![
-        ok(Check::Driver, |_| (), &["amdxdna is loaded, Linux 6.14.0-27-generic"]),
+        ok(
+            Check::Driver,
+            |_| (),
+            &["amdxdna is loaded, Linux 6.14.0-27-generic", "GET_ARRAY", "from one source"],
+        ),
+        ok(Check::Driver, |facts| facts.kernel = Some("6.18.1".into()), &["Linux 6.18.1"]),
         ok(
             Check::Driver,
             |facts| facts.driver.as_mut().unwrap().version = Some("0.1".into()),
@@ -141,7 +155,7 @@ fn driver_and_bus() {
         ok(
             Check::Npu,
             |facts| (facts.npus[0].device, facts.npus[0].revision) = (0x17f0, 0x10),
-            &["Strix (XDNA 2)"],
+            &["Strix or Gorgon Point (XDNA 2)"],
         ),
         ok(
             Check::Npu,
@@ -298,16 +312,13 @@ fn runtime() {
             &["cannot chain launches", "2.17 or later"],
         ),
         problem(Check::Xrt, |facts| facts.libraries.truncate(1), &["libxrt_driver_xdna.so", "plugin"]),
+        problem(Check::Xrt, |facts| facts.libraries.clear(), &["/opt/xilinx/xrt", "install XRT"]),
+        // Told once: the shim's own finding only says where.
         problem(
             Check::Xrt,
-            |facts| {
-                facts.libraries.clear();
-                facts.shim = Err((String::new(), String::new()));
-            },
-            &["/opt/xilinx/xrt", "install XRT"],
+            |facts| facts.shim = no_shim("no libuuid", "install it", true),
+            &["no libuuid | install it"],
         ),
-        // What the shim was built with may lie anywhere.
-        ok(Check::Xrt, |facts| facts.libraries.clear(), &["the shim below has opened it"]),
         unchecked(Check::Xrt, |facts| facts.npus.clear(), &["no NPU"]),
     ]);
 }

@@ -11,11 +11,17 @@ const OWN_FOLDER: &str = "/opt/xilinx/xrt";
 const ALWAYS: [&str; 6] =
     ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu"];
 
-/// All that is there of both parts, in the order of the search.
-pub(super) fn find(system: &System) -> Vec<Library> {
-    let searched = searched(system);
+/// All that is there of both parts: first those of the runtime that is open, then in the order of the search.
+pub(super) fn find(system: &System, open: Option<PathBuf>) -> Vec<Library> {
+    // Nothing else counts then: its plugin is taken from where it lies.
+    let only = open.is_some();
+    let searched = open.map_or_else(|| searched(system), |folder| vec![folder]);
     let own = system.variable("XILINX_XRT").unwrap_or(OWN_FOLDER);
-    let own = ["lib", "lib64"].map(|name| Path::new(own).join(name));
+    let own = ["lib", "lib64", "lib/x86_64-linux-gnu"]
+        .map(|name| Path::new(own).join(name))
+        .into_iter()
+        .filter(|_| !only);
+    let own: Vec<PathBuf> = own.collect();
     let folders =
         searched.iter().map(|folder| (folder, true)).chain(own.iter().map(|folder| (folder, false)));
     let mut found: Vec<Library> = Vec::new();

@@ -181,6 +181,9 @@ fn libraries_where_the_loader_looks_come_first() {
     fs::remove_file(tree.path("/etc/ld.so.conf.d/xrt.conf")).unwrap();
     let first = &tree.read().libraries[0];
     assert_eq!((first.version.as_deref(), first.searched), (Some("2.19.0"), true));
+    // That of the runtime which the loader has taken is the only one that counts.
+    let taken = libraries::find(&tree.system(&[]), Some("/opt/xilinx/xrt/lib".into()));
+    assert_eq!(brief(taken), own(true));
     // Another place of its own.
     tree.write("/home/me/xrt/lib/libxrt_coreutil.so", "");
     let moved = tree.system(&[("XILINX_XRT", "/home/me/xrt")]).read().libraries;
