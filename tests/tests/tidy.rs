@@ -32,10 +32,12 @@ const UNSAFE_ROOMS: &[&str] = &[
     "crates/cpu-backend/src/attention/cached.rs",
     "crates/cpu-backend/src/attention/flash.rs",
     "crates/cpu-backend/src/attention/heads.rs",
+    "crates/cpu-backend/src/attention/quantised.rs",
     "crates/cpu-backend/src/encoder/chain.rs",
     "crates/cpu-backend/src/encoder/stem.rs",
     "crates/cpu-backend/src/linear/few.rs",
     "crates/cpu-backend/src/linear/many.rs",
+    "crates/cpu-backend/src/linear/words.rs",
     "crates/cpu-backend/src/row_ops.rs",
     // Memory aligned to a vector.
     "crates/cpu-backend/src/aligned.rs",
