@@ -1,12 +1,13 @@
 //! What a launch costs the host: submission and wait of probe launches, which compute next to nothing.
 //!
 //! ```text
-//! cargo run --release --example launch_cost                   # on the emulator, in this process
-//! cargo run --release --example launch_cost -- probe.xclbin   # on the device that XRT opens
+//! launch_cost                          on the emulator, in this process
+//! launch_cost PROBE.xclbin             on the device that XRT opens
+//! launch_cost --configuration FILE     writes what the probe's xclbin is made around
 //! ```
 //!
-//! Over the double of the driver (`tests/xrt-sandbox/sandbox run --double …`) with the fault word `compute=off`, launches are
-//! answered at once: what is measured is our shim, AMD's runtime and its driver plugin.
+//! Prints a line for each round: launches in the batch, nanoseconds to submit and wait, of which nanoseconds to submit.
+//! `tests/xrt-sandbox/launch-cost` runs it on both devices and makes a table.
 
 use std::error::Error;
 use std::io::Write;
@@ -17,12 +18,19 @@ use npu_backend::emulator::probe::{self, BUMP};
 use npu_backend::xrt::XrtDevice;
 use npu_backend::{Arch, Batch, BufferRole, Device, KernelImage, Launch};
 
+const WARM: usize = 100;
 const ROUNDS: usize = 2000;
 const LEN: u32 = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let image = probe::image(Arch::Aie2, LEN, 0);
-    let (mut device, image): (Box<dyn Device>, KernelImage) = match std::env::args().nth(1) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [option, file] = &arguments[..]
+        && option == "--configuration"
+    {
+        return Ok(std::fs::write(file, &image.configuration)?);
+    }
+    let (mut device, image): (Box<dyn Device>, KernelImage) = match arguments.first() {
         Some(xclbin) => {
             (Box::new(XrtDevice::open()?), KernelImage { configuration: std::fs::read(xclbin)?, ..image })
         }
@@ -30,25 +38,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let context = device.load(&image)?;
     let buffer = device.alloc(LEN as usize, BufferRole::Scratch)?;
+    let mut out = std::io::BufWriter::new(std::io::stdout());
     for chained in [1, 2, 24] {
         let launch = Launch { kernel: context.kernel(BUMP), buffers: vec![buffer.id()] };
         let batch = Batch::new(vec![launch; chained])?;
-        let mut spans = Vec::with_capacity(ROUNDS);
-        for _ in 0..ROUNDS {
+        for round in 0..WARM + ROUNDS {
             let begun = Instant::now();
             let ticket = device.submit(&batch)?;
             let submitted = begun.elapsed();
             while !device.wait(ticket, None)?.is_done() {}
-            spans.push((begun.elapsed(), submitted));
+            let whole = begun.elapsed();
+            if round >= WARM {
+                writeln!(out, "{chained}\t{}\t{}", whole.as_nanos(), submitted.as_nanos())?;
+            }
         }
-        spans.sort_unstable();
-        let (whole, submitted) = spans[ROUNDS / 2];
-        writeln!(
-            std::io::stdout(),
-            "{chained} launches in a batch: median {:.2} µs to submit and wait, of which {:.2} µs to submit",
-            whole.as_secs_f64() * 1e6,
-            submitted.as_secs_f64() * 1e6
-        )?;
     }
     Ok(())
 }

@@ -123,6 +123,8 @@ impl Stage {
         let told = told(&output);
         assert!(output.status.success(), "{told}");
         assert!(!told.contains("running 0 tests"), "no test is called {filter}\n{told}");
+        // What was measured inside.
+        std::io::stderr().write_all(&output.stderr).unwrap();
     }
 }
 

@@ -1,66 +1,116 @@
-//! A thousand devices, one after another: open files, memory, buffer objects.
+//! Many devices, one after another, idle and busy when they are closed: open files, memory, buffer objects.
 
 use std::fs;
 use std::io::Write;
+use std::time::Duration;
 
 use npu_backend::emulator::probe::{self, BUMP};
 use npu_backend::xrt::XrtDevice;
-use npu_backend::{Arch, Batch, BufferRole, Device, Launch, Progress};
+use npu_backend::{Arch, Batch, BufferRole, Device, KernelImage, Launch, Progress};
 
 use crate::stage::{faults, in_xclbin};
 
 const LIVES: usize = 1000;
 /// After these every pool is filled and every library is loaded.
 const WARM: usize = 100;
-/// What resident memory may grow by from then on: less than a byte of each buffer's pages.
+/// What resident memory may grow by from then on. One page for each life would be 3600 KiB.
 const MOST_KIB: u64 = 2048;
 
-fn open_files() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
+/// What this process has at one time.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    files: usize,
+    /// Of those, the memory of the double's buffer objects.
+    objects: usize,
+    mappings: usize,
+    resident_kib: u64,
 }
 
-fn resident_kib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
+impl Held {
+    fn now() -> Self {
+        let files: Vec<_> =
+            fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path()).collect();
+        let is_object = |path: &&std::path::PathBuf| {
+            fs::read_link(path).is_ok_and(|target| target.to_string_lossy().contains("memfd:"))
+        };
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        Self {
+            files: files.len(),
+            objects: files.iter().filter(is_object).count(),
+            mappings: fs::read_to_string("/proc/self/maps").unwrap().lines().count(),
+            resident_kib: line.split_whitespace().next().unwrap().parse().unwrap(),
+        }
+    }
+
+    /// Nothing was left behind since then but `most_kib`; said on the standard error.
+    fn same_since(warm: Self, what: &str, most_kib: u64) {
+        let now = Self::now();
+        writeln!(
+            std::io::stderr(),
+            "{what}: files {} → {}, buffer objects {} → {}, mappings {} → {}, resident {} → {} KiB",
+            warm.files,
+            now.files,
+            warm.objects,
+            now.objects,
+            warm.mappings,
+            now.mappings,
+            warm.resident_kib,
+            now.resident_kib
+        )
+        .unwrap();
+        assert!(now.files <= warm.files && now.objects <= warm.objects, "{warm:?} → {now:?}");
+        assert!(now.mappings <= warm.mappings + 2, "{warm:?} → {now:?}");
+        assert!(now.resident_kib <= warm.resident_kib + most_kib, "{warm:?} → {now:?}");
+    }
 }
 
-fn mappings() -> usize {
-    fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+fn image() -> KernelImage {
+    in_xclbin(probe::image(Arch::Aie2, 4096, 0))
+}
+
+/// A device from its opening to its end, with a batch of five launches.
+fn live(image: &KernelImage, until_done: bool) {
+    let mut device = XrtDevice::open().unwrap();
+    let context = device.load(image).unwrap();
+    let scratch = device.alloc(4096, BufferRole::Scratch).unwrap();
+    let launch = Launch { kernel: context.kernel(BUMP), buffers: vec![scratch.id()] };
+    let ticket = device.submit(&Batch::new(vec![launch; 5]).unwrap()).unwrap();
+    if until_done {
+        assert_eq!(device.wait(ticket, None).unwrap(), Progress::Done);
+        device.pull(scratch.id(), 0..4096).unwrap();
+        assert_eq!(device.host(scratch.id()).unwrap(), [5; 4096]);
+    } else {
+        assert_eq!(device.wait(ticket, Some(Duration::ZERO)).unwrap(), Progress::Running);
+    }
 }
 
 #[test]
 #[ignore = "played inside the stage"]
 fn a_thousand() {
     faults("");
-    let image = in_xclbin(probe::image(Arch::Aie2, 4096, 0));
+    let image = image();
     let mut warm = None;
     for life in 0..LIVES {
-        let mut device = XrtDevice::open().unwrap();
-        let context = device.load(&image).unwrap();
-        let scratch = device.alloc(4096, BufferRole::Scratch).unwrap();
-        let launch = Launch { kernel: context.kernel(BUMP), buffers: vec![scratch.id()] };
-        let ticket = device.submit(&Batch::new(vec![launch; 5]).unwrap()).unwrap();
-        // Some leave while launches are in flight.
-        if life % 3 > 0 {
-            assert_eq!(device.wait(ticket, None).unwrap(), Progress::Done);
-            device.pull(scratch.id(), 0..4096).unwrap();
-            assert_eq!(device.host(scratch.id()).unwrap(), [5; 4096]);
-        }
-        drop(device);
+        live(&image, true);
         if life == WARM {
-            warm = Some((open_files(), mappings(), resident_kib()));
+            warm = Some(Held::now());
         }
     }
-    let (files, maps, kib) = warm.unwrap();
-    let now = (open_files(), mappings(), resident_kib());
-    writeln!(
-        std::io::stderr(),
-        "{LIVES} lives: files {files} → {}, mappings {maps} → {}, resident {kib} → {} KiB",
-        now.0,
-        now.1,
-        now.2
-    )
-    .unwrap();
-    assert!(now.0 <= files && now.1 <= maps + 2 && now.2 <= kib + MOST_KIB, "{warm:?} → {now:?}");
+    Held::same_since(warm.unwrap(), "1000 lives, 900 of them counted", MOST_KIB);
+}
+
+#[test]
+#[ignore = "played inside the stage"]
+fn busy_ones() {
+    // Launches that take their time, and one that outlives a device's last wait: ten seconds.
+    for (words, lives) in [("launch-us=10000", 100), ("hang-at=0 tdr-ms=11000", 1)] {
+        let image = image();
+        faults("");
+        (0..20).for_each(|_| live(&image, true));
+        let warm = Held::now();
+        faults(words);
+        (0..lives).for_each(|_| live(&image, false));
+        Held::same_since(warm, &format!("{lives} lives closed while busy ({words})"), MOST_KIB);
+    }
 }
