@@ -107,6 +107,14 @@ pub trait Accelerator: Send + Sync {
         self.prepare(weight, bias)
     }
 
+    /// As [`Self::prepare_uneven`], for a convolution of the stem as a layer over rows of neighbouring frames.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    fn prepare_convolution(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
+        self.prepare_uneven(weight, bias)
+    }
+
     /// `x Wᵀ + b` and the epilogue: `[frames, in]` ▸ `[frames, out]`.
     ///
     /// # Errors
