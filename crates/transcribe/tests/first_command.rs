@@ -39,6 +39,39 @@ fn each_sample_becomes_its_text() {
     }
 }
 
+/// In f32, in which levels differ by the rounding of sums only.
+#[test]
+fn every_level_of_this_machine_gives_the_same_text() {
+    for level in cpu_backend::Level::available() {
+        let name = level.kind().name();
+        let (sample, text) = SAMPLES[1];
+        let file = format!("samples/{sample}.wav");
+        let output = transcribe(&["--cpu-level", name, "--precision", "f32", &file]);
+        assert!(output.status.success(), "{name}: {}", told(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), text, "{name}: {}", told(&output));
+    }
+}
+
+/// What failed, why, and what to do.
+#[test]
+fn a_level_that_is_not_there_is_wrong_usage() {
+    let there: Vec<_> = cpu_backend::Level::available().iter().map(|level| level.kind().name()).collect();
+    let there = there.join(", ");
+    let unknown = transcribe(&["--cpu-level", "sse9", "samples/SS-0880.wav"]);
+    assert_eq!(unknown.status.code(), Some(2), "{}", told(&unknown));
+    for part in ["'sse9' for '--cpu-level", "there is no such level", &there, "--help"] {
+        assert!(told(&unknown).contains(part), "`{part}` is not in\n{}", told(&unknown));
+    }
+    for kind in cpu_backend::LevelKind::ALL {
+        let Err(error) = cpu_backend::Level::require(kind) else { continue };
+        let output = transcribe(&["--cpu-level", kind.name(), "samples/SS-0880.wav"]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        for part in [&format!("cannot use the level {kind}"), &error.why, &format!("machine's: {there}")] {
+            assert!(told(&output).contains(part), "`{part}` is not in\n{}", told(&output));
+        }
+    }
+}
+
 #[test]
 fn files_are_done_in_order_and_a_missing_one_does_not_stop_the_others() {
     let output = transcribe(&["samples/SS-0880.wav", "samples/no-such-file.wav", "samples/SS-0890.wav"]);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cpu_backend::{Context, Level, Storage};
+use cpu_backend::{Context, Level, LevelKind, Storage};
 
 use crate::accelerator::{
     Accelerator, CandleAccelerator, CpuAccelerator, Keep, NpuAccelerator, NpuOptions, NpuPrecision,
@@ -110,6 +110,7 @@ pub struct EncoderBuilder {
     precision: Precision,
     context: Option<Context>,
     threads: Option<usize>,
+    level: Option<LevelKind>,
     pool: Option<Arc<rayon::ThreadPool>>,
     npu: NpuOptions,
     engine: Option<OpenEngine>,
@@ -140,10 +141,18 @@ impl EncoderBuilder {
         self
     }
 
-    /// Threads of the CPU accelerator; all cores unless set.
+    /// Threads of the CPU accelerator; all cores unless set. They work on one operation at a time: where windows are
+    /// encoded on several threads of the program at once, one that finds them busy does that operation by itself.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
+        self
+    }
+
+    /// Instructions that the CPU accelerator uses; the fastest of the machine unless set.
+    #[must_use]
+    pub fn level(mut self, level: LevelKind) -> Self {
+        self.level = Some(level);
         self
     }
 
@@ -245,7 +254,11 @@ impl EncoderBuilder {
 
     fn cpu_context(self) -> Result<Context> {
         let refused = |reason: String| Error::Device { device: "cpu".into(), reason };
-        let level = Level::detect();
+        if self.level.is_some() && self.context.is_some() {
+            return Err(Error::Options("a context has a level: give one of both".into()));
+        }
+        let level = self.level.map_or_else(|| Ok(Level::detect()), Level::require);
+        let level = level.map_err(|error| refused(error.to_string()))?;
         match (self.context, self.pool, self.threads) {
             (Some(context), None, None) => Ok(context),
             (None, Some(pool), None) => Ok(Context::with_pool(level, pool)),

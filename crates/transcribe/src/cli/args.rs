@@ -11,8 +11,8 @@ use clap_complete::Shell;
 use super::decode_args::{DecodeArgs, PromptArgs, WordArgs};
 use super::exit;
 use super::output_args::OutputArgs;
-use super::values::{DeviceParser, Shape};
-use crate::model::{Device, Precision};
+use super::values::{DeviceParser, LevelParser, Shape};
+use crate::model::{Device, LevelKind, Precision};
 
 /// Speech to text with Whisper.
 #[derive(Debug, Parser)]
@@ -108,6 +108,9 @@ pub struct ModelArgs {
     /// Threads of the processor; 0 takes one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+    /// Instructions of the processor: portable, avx2, avx512 or amx; the fastest that it has unless given
+    #[arg(long, value_name = "LEVEL", value_parser = LevelParser, hide_possible_values = true)]
+    pub cpu_level: Option<LevelKind>,
     /// OpenAI's switch for half precision: accepted, without effect (see --precision)
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "True",
           value_name = "BOOL", value_parser = super::values::boolean)]

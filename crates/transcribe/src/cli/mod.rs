@@ -128,10 +128,14 @@ fn open(
     }
     let files = model::find(request)?;
     screen.note(&format!("model: {} ({}, {})", files.name, files.source.name(), files.folder.display()));
+    if let Some(why) = cpu_backend::Level::passed_over().filter(|_| machine.level.is_none()) {
+        screen.note(&why);
+    }
     let options = OpenOptions {
         device: machine.device,
         precision: machine.precision,
         threads: machine.threads,
+        level: machine.level,
         npu: NpuOptions { require: machine.require_npu, ..NpuOptions::default() },
     };
     let model = model::open(&files, &options)?;

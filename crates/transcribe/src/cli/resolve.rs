@@ -96,7 +96,10 @@ pub fn machine(args: &ModelArgs) -> Result<Machine> {
             ));
         }
     };
+    // Told before a model is looked for.
+    crate::model::level(args.cpu_level)?;
     Ok(Machine {
+        level: args.cpu_level,
         device,
         precision: args.precision,
         threads: Some(args.threads).filter(|threads| *threads > 0),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::inputs::Job;
 use crate::audio::RawFormat;
-use crate::model::{Device, ModelRequest, Precision};
+use crate::model::{Device, LevelKind, ModelRequest, Precision};
 use crate::pipeline::TranscribeOptions;
 use crate::writer::{Format, WriterOptions};
 
@@ -40,6 +40,8 @@ pub struct Machine {
     pub precision: Precision,
     /// Threads; `None` is one per core.
     pub threads: Option<usize>,
+    /// Instructions of the CPU; `None` is the fastest.
+    pub level: Option<LevelKind>,
     /// Whether whatever an NPU does not do is an error.
     pub require_npu: bool,
 }

@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 
 use clap::builder::{PossibleValue, TypedValueParser};
+use cpu_backend::Level;
 
-use crate::model::Device;
+use crate::model::{Device, LevelKind};
 use crate::tokenizer::{language_code, language_name};
 
 /// A value or `None`, as OpenAI's `optional_int` and `optional_float` (a plain `Option` means "not given" to clap).
@@ -199,6 +200,37 @@ fn device(text: &str) -> Parsed<Device> {
     } else {
         "the devices are auto, cpu, npu and emulator".into()
     })
+}
+
+/// Parses `--cpu-level`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LevelParser;
+
+impl TypedValueParser for LevelParser {
+    type Value = LevelKind;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<LevelKind, clap::Error> {
+        (|text: &str| level(text)).parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(LevelKind::ALL.iter().map(|level| PossibleValue::new(level.name()))))
+    }
+}
+
+fn level(text: &str) -> Parsed<LevelKind> {
+    let lower = text.to_ascii_lowercase();
+    let there = || {
+        let levels: Vec<_> = Level::available().into_iter().map(|level| level.kind().name()).collect();
+        levels.join(", ")
+    };
+    let named = LevelKind::ALL.into_iter().find(|level| level.name() == lower);
+    named.ok_or_else(|| format!("there is no such level; this machine has {}", there()).into())
 }
 
 #[cfg(test)]

@@ -1,5 +1,13 @@
 //! What `--version` shows.
 
+use cpu_backend::Level;
+
+/// The processor's level, and why a faster one is passed over.
+pub(crate) fn level() -> String {
+    let level = Level::detect();
+    Level::passed_over().map_or_else(|| level.to_string(), |why| format!("{level} ({why})"))
+}
+
 /// Version, system, processor level and what was built in.
 #[must_use]
 pub fn long() -> String {
@@ -9,7 +17,7 @@ pub fn long() -> String {
         env!("CARGO_PKG_VERSION"),
         std::env::consts::ARCH,
         std::env::consts::OS,
-        cpu_backend::Level::detect(),
+        level(),
         crate::model::locate::BUNDLED,
     )
 }

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use cpu_backend::Level;
+
 use super::hypotheses::{Candidate, Hypotheses, Search, no_distribution};
 use super::logits::{LogSoftmax, top_k};
 use crate::Result;
@@ -24,6 +26,7 @@ pub struct BeamSearch {
     /// Search until this many sequences have ended: `round(beam_size × patience)`.
     max_candidates: usize,
     eot: u32,
+    level: Level,
     /// Ended sequences with their end of text, in the order in which they were found.
     finished: Vec<(Vec<u32>, f32)>,
     sources: Vec<usize>,
@@ -36,11 +39,12 @@ pub struct BeamSearch {
 impl BeamSearch {
     /// A search that keeps `beam_size` rows and ends with `max_candidates` finished sequences.
     #[must_use]
-    pub fn new(beam_size: usize, max_candidates: usize, eot: u32) -> Self {
+    pub fn new(beam_size: usize, max_candidates: usize, eot: u32, level: Level) -> Self {
         Self {
             beam_size,
             max_candidates,
             eot,
+            level,
             finished: Vec::new(),
             sources: Vec::new(),
             best: Vec::new(),
@@ -57,8 +61,8 @@ impl BeamSearch {
         for (source, row) in logits.chunks_exact(n_vocab).enumerate() {
             let tokens = &hypotheses.tokens[source];
             let key = hypotheses.tokens[..source].iter().position(|other| other == tokens).unwrap_or(source);
-            let log_softmax = LogSoftmax::of(row).ok_or_else(no_distribution)?;
-            top_k(row, self.beam_size + 1, &mut self.best);
+            let log_softmax = LogSoftmax::of(self.level, row).ok_or_else(no_distribution)?;
+            top_k(self.level, row, self.beam_size + 1, &mut self.best);
             for &(token, logit) in &self.best {
                 let score = hypotheses.sums[source] + log_softmax.of_logit(logit);
                 let token = u32::try_from(token).map_err(|_| no_distribution())?;

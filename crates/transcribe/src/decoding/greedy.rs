@@ -1,5 +1,7 @@
 //! OpenAI's `GreedyDecoder`: the most likely token, or a drawn one, in independent rows.
 
+use cpu_backend::Level;
+
 use super::hypotheses::{Candidate, Hypotheses, Search, no_distribution};
 use super::logits::{LogSoftmax, argmax};
 use super::sampler::Sampler;
@@ -11,14 +13,15 @@ pub struct Greedy {
     temperature: f64,
     rows: usize,
     eot: u32,
+    level: Level,
     sampler: Sampler,
 }
 
 impl Greedy {
     /// A search of `rows` independent samples (`best_of`; 1 at temperature 0).
     #[must_use]
-    pub fn new(temperature: f64, rows: usize, eot: u32, seed: u64) -> Self {
-        Self { temperature, rows, eot, sampler: Sampler::new(seed) }
+    pub fn new(temperature: f64, rows: usize, eot: u32, seed: u64, level: Level) -> Self {
+        Self { temperature, rows, eot, level, sampler: Sampler::new(seed) }
     }
 }
 
@@ -37,11 +40,11 @@ impl Search for Greedy {
                 tokens.push(self.eot);
                 continue;
             }
-            let log_softmax = LogSoftmax::of(row).ok_or_else(no_distribution)?;
+            let log_softmax = LogSoftmax::of(self.level, row).ok_or_else(no_distribution)?;
             let token = if self.temperature == 0.0 {
-                argmax(row).ok_or_else(no_distribution)?
+                argmax(self.level, row).ok_or_else(no_distribution)?
             } else {
-                self.sampler.draw(row, self.temperature)
+                self.sampler.draw(self.level, row, self.temperature)
             };
             // From the un-tempered distribution, and the end of text counts once.
             *sum += log_softmax.of_logit(row[token]);

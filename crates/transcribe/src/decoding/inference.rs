@@ -1,5 +1,7 @@
 //! What the decoding policy needs of a text decoder: logits for rows of hypotheses that share one length.
 
+use cpu_backend::Level;
+
 use crate::Result;
 
 /// A text decoder at work on one window. All rows (hypotheses) have the same number of tokens.
@@ -9,6 +11,11 @@ pub trait Inference {
 
     /// Positions of the decoder: 448.
     fn n_text_ctx(&self) -> usize;
+
+    /// Instructions for the arithmetic on rows of logits: those of the decoder, if it runs on this CPU.
+    fn level(&self) -> Level {
+        Level::detect()
+    }
 
     /// Starts anew with one row of `tokens`; returns raw logits `[n_vocab]` for each position in `logits_at`.
     ///

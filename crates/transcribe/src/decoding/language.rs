@@ -1,5 +1,7 @@
 //! Which language: names to codes, and detection from the first logits (OpenAI decoding.py, `detect_language`).
 
+use cpu_backend::Level;
+
 use super::{Inference, hypotheses::no_distribution, logits};
 use crate::tokenizer::{LANGUAGES, Tokenizer, language_code};
 use crate::{Error, ErrorKind, Result};
@@ -78,11 +80,12 @@ pub fn detect_language<I: Inference + ?Sized>(
     tokenizer: &Tokenizer,
 ) -> Result<(LanguageProbability, Vec<LanguageProbability>)> {
     let row = inference.prefill(&[tokenizer.sot()], &[0])?.pop().ok_or_else(no_distribution)?;
-    probabilities(&row, tokenizer.languages())
+    probabilities(inference.level(), &row, tokenizer.languages())
 }
 
 /// Softmax over the languages' logits alone; the first of equals wins, as Python's `max`.
 fn probabilities(
+    level: Level,
     row: &[f32],
     languages: &[(&'static str, u32)],
 ) -> Result<(LanguageProbability, Vec<LanguageProbability>)> {
@@ -101,11 +104,13 @@ fn probabilities(
         .enumerate()
         .map(|(index, &(code, _))| {
             #[allow(clippy::cast_possible_truncation)]
-            let probability = logits::probability(&logits, index) as f32;
+            let probability = logits::probability(level, &logits, index) as f32;
             LanguageProbability { code, probability }
         })
         .collect();
-    let best = logits::argmax(&logits).filter(|_| !logits::is_broken(&logits)).ok_or_else(no_distribution)?;
+    let best = logits::argmax(level, &logits)
+        .filter(|_| !logits::is_broken(level, &logits))
+        .ok_or_else(no_distribution)?;
     Ok((all[best], all))
 }
 
@@ -117,7 +122,7 @@ mod tests {
     #[test]
     fn only_languages_count() {
         let row = [9.0, 9.0, 1.0, 3.0, 2.0, 9.0];
-        let (best, all) = probabilities(&row, &[("en", 2), ("zh", 3), ("de", 4)]).unwrap();
+        let (best, all) = probabilities(Level::detect(), &row, &[("en", 2), ("zh", 3), ("de", 4)]).unwrap();
         assert_eq!((best.code, all.len()), ("zh", 3));
         // Softmax of (1, 3, 2).
         for (got, want) in all.iter().zip([0.090_030_57, 0.665_240_94, 0.244_728_48]) {
@@ -136,8 +141,14 @@ mod tests {
 
     #[test]
     fn no_language_tokens_is_an_error() {
-        assert_eq!(probabilities(&[0.0; 4], &[]).unwrap_err().kind(), ErrorKind::Usage);
-        assert_eq!(probabilities(&[0.0; 4], &[("en", 4)]).unwrap_err().kind(), ErrorKind::Usage);
-        assert_eq!(probabilities(&[f32::NAN; 4], &[("en", 3)]).unwrap_err().kind(), ErrorKind::Internal);
+        assert_eq!(probabilities(Level::detect(), &[0.0; 4], &[]).unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(
+            probabilities(Level::detect(), &[0.0; 4], &[("en", 4)]).unwrap_err().kind(),
+            ErrorKind::Usage
+        );
+        assert_eq!(
+            probabilities(Level::detect(), &[f32::NAN; 4], &[("en", 3)]).unwrap_err().kind(),
+            ErrorKind::Internal
+        );
     }
 }

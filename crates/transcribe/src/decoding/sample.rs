@@ -1,5 +1,7 @@
 //! The loop over one window's tokens (OpenAI decoding.py, `_main_loop` and `run`), in token ids alone.
 
+use cpu_backend::Level;
+
 use super::filters::{LogitsFilter, SuppressBlank, SuppressTokens, TimestampRules, suppressed_tokens};
 use super::{
     BeamSearch, DecodingOptions, Greedy, Hypotheses, Inference, InitialTokens, Search, TokenIds, most_likely,
@@ -43,8 +45,9 @@ pub fn sample_window<I: Inference + ?Sized>(
     let (n_vocab, n_text_ctx) = (inference.n_vocab(), inference.n_text_ctx());
     check_sizes(ids, n_vocab, options)?;
     let initial = InitialTokens::new(options, ids, sot_sequence, n_text_ctx)?;
-    let filters = filters(vocabulary, options, n_vocab)?;
-    let mut search = search(options, ids.eot);
+    let level = inference.level();
+    let filters = filters(vocabulary, options, n_vocab, level)?;
+    let mut search = search(options, ids.eot, level);
 
     let mut hypotheses = Hypotheses::new(search.initial_rows());
     let (first, no_speech_prob) = first_logits(inference, &initial, ids)?;
@@ -89,7 +92,7 @@ fn first_logits<I: Inference + ?Sized>(
     let at = if initial.sot_index == last { vec![last] } else { vec![initial.sot_index, last] };
     let mut rows = inference.prefill(&initial.tokens, &at)?;
     let no_speech_prob = match (ids.no_speech, rows.first()) {
-        (Some(token), Some(row)) => logits::probability(row, token as usize),
+        (Some(token), Some(row)) => logits::probability(inference.level(), row, token as usize),
         _ => f64::NAN,
     };
     Ok((rows.pop().ok_or_else(no_distribution)?, no_speech_prob))
@@ -122,6 +125,7 @@ fn filters(
     vocabulary: &Vocabulary,
     options: &DecodingOptions,
     n_vocab: usize,
+    level: Level,
 ) -> Result<Vec<Box<dyn LogitsFilter>>> {
     let ids = &vocabulary.ids;
     let mut filters: Vec<Box<dyn LogitsFilter>> = Vec::new();
@@ -133,18 +137,18 @@ fn filters(
     }
     if !options.without_timestamps {
         let most = options.max_initial_timestamp_index(vocabulary.n_audio_ctx);
-        filters.push(Box::new(TimestampRules::new(ids, most)));
+        filters.push(Box::new(TimestampRules::new(ids, most, level)));
     }
     Ok(filters)
 }
 
 /// Beam search if beams are asked for (at any temperature, as OpenAI), else independent rows.
-fn search(options: &DecodingOptions, eot: u32) -> Box<dyn Search> {
+fn search(options: &DecodingOptions, eot: u32, level: Level) -> Box<dyn Search> {
     match options.beam_size {
-        Some(beams) => Box::new(BeamSearch::new(beams, options.max_candidates(beams), eot)),
+        Some(beams) => Box::new(BeamSearch::new(beams, options.max_candidates(beams), eot, level)),
         None => {
             let rows = options.best_of.filter(|&n| n > 0).unwrap_or(1);
-            Box::new(Greedy::new(options.temperature, rows, eot, options.seed))
+            Box::new(Greedy::new(options.temperature, rows, eot, options.seed, level))
         }
     }
 }

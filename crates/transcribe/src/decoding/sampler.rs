@@ -1,5 +1,7 @@
 //! Sampling a token at a temperature above 0, reproducibly from a seed.
 
+use cpu_backend::Level;
+
 use super::logits as row;
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): one 64-bit state, passes `BigCrush`; enough to draw tokens with.
@@ -31,8 +33,8 @@ impl Sampler {
     /// The same distribution as OpenAI's `Categorical`, not the same draws: torch's generator is not reproduced.
     /// The row must not be broken (all −∞ or NaN).
     #[allow(clippy::cast_possible_truncation)]
-    pub(crate) fn draw(&mut self, logits: &[f32], temperature: f64) -> usize {
-        let most = row::max(logits);
+    pub(crate) fn draw(&mut self, level: Level, logits: &[f32], temperature: f64) -> usize {
+        let most = row::max(level, logits);
         // Divided in f64: the inverse of a tiny temperature is infinite in f32, and 0 × ∞ is no number.
         let weight = |x: f32| (f64::from(x - most) / temperature).exp();
         let total: f64 = logits.iter().map(|&x| weight(x)).sum();
@@ -86,7 +88,7 @@ mod tests {
         let mut counts = [0u32; 6];
         let mut sampler = Sampler::new(7);
         for _ in 0..n {
-            counts[sampler.draw(&logits, temperature)] += 1;
+            counts[sampler.draw(Level::detect(), &logits, temperature)] += 1;
         }
         let weights: Vec<f64> = logits.iter().map(|&x| (f64::from(x) / temperature).exp()).collect();
         let total: f64 = weights.iter().sum();

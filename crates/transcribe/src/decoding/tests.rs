@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+use cpu_backend::Level;
 use serde_json::Value;
 
 use super::testing::{HashedInference, N_VOCAB, cases, ids, tokens};
@@ -124,7 +125,7 @@ fn sizes_that_do_not_fit_are_errors() {
 #[test]
 fn equal_rows_count_once_and_ties_keep_their_order() {
     // Two equal rows: their extensions are the same sequences, of which the last row's score stands.
-    let mut search = BeamSearch::new(2, 2, 19);
+    let mut search = BeamSearch::new(2, 2, 19, Level::detect());
     let mut rows = Hypotheses { tokens: vec![vec![1], vec![1]], sums: vec![-1.0, -2.0] };
     let logits = [0.0, 0.0, 0.0, -9.0].repeat(2);
     assert!(!search.update(&mut rows, &logits).unwrap());
@@ -136,7 +137,7 @@ fn equal_rows_count_once_and_ties_keep_their_order() {
 #[test]
 fn the_pool_takes_no_more_than_it_holds() {
     // Both rows end at once; the pool has room for one, the likelier.
-    let mut search = BeamSearch::new(2, 1, 3);
+    let mut search = BeamSearch::new(2, 1, 3, Level::detect());
     let mut rows = Hypotheses { tokens: vec![vec![1], vec![2]], sums: vec![-2.0, -1.0] };
     let logits = [0.0, -9.0, -9.0, 8.0].repeat(2);
     assert!(search.update(&mut rows, &logits).unwrap(), "a full pool ends the search");

@@ -28,8 +28,10 @@ mod open;
 
 use std::path::{Path, PathBuf};
 
+pub use cpu_backend::LevelKind;
 pub use hub::HubSettings;
 pub use locate::Surroundings;
+pub(crate) use open::level;
 pub use open::{OpenOptions, WhisperModel, open};
 pub use whisper_encoder::{Device, Precision};
 

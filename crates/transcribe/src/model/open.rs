@@ -1,6 +1,6 @@
 //! From a model's files to a model that works: encoder, text decoder, tokenizer.
 
-use cpu_backend::{Context, Level};
+use cpu_backend::{Context, Level, LevelKind};
 use whisper_encoder::accelerator::NpuOptions;
 use whisper_encoder::{
     AudioFeatures, CancelToken, Checkpoint, Config, Device, LogMel, Precision, WhisperEncoder,
@@ -23,6 +23,8 @@ pub struct OpenOptions {
     pub precision: Precision,
     /// Threads on the CPU; all cores unless set.
     pub threads: Option<usize>,
+    /// Instructions of the CPU; the fastest that it has unless set.
+    pub level: Option<LevelKind>,
     /// How an NPU, or its emulator, is used.
     pub npu: NpuOptions,
 }
@@ -38,12 +40,14 @@ pub struct WhisperModel {
 /// Opens the model of `files`.
 ///
 /// # Errors
-/// [`ErrorKind::Model`] for damaged or mismatched files, [`ErrorKind::Device`] for a device that is not there.
+/// [`ErrorKind::Model`] for damaged or mismatched files, [`ErrorKind::Device`] for a device that is not there,
+/// [`ErrorKind::Usage`] for a level that this CPU lacks.
 pub fn open(files: &ModelFiles, options: &OpenOptions) -> Result<WhisperModel> {
+    let level = level(options.level)?;
     let checkpoint = Checkpoint::open_files(&files.config, &files.weights)?;
     let config = checkpoint.config();
     let alignment_heads = alignment_heads(&files.folder, config)?;
-    let context = Context::new(Level::detect(), options.threads.unwrap_or(0)).map_err(|error| {
+    let context = Context::new(level, options.threads.unwrap_or(0)).map_err(|error| {
         Error::new(ErrorKind::Usage, "cannot start the threads", error.to_string(), "give fewer --threads")
     })?;
     let load_encoder = || {
@@ -56,6 +60,20 @@ pub fn open(files: &ModelFiles, options: &OpenOptions) -> Result<WhisperModel> {
     let (encoder, (decoder, tokenizer)) =
         rayon::join(load_encoder, || rayon::join(load_decoder, || Tokenizer::open(&files.folder, config)));
     Ok(WhisperModel { encoder: encoder?, decoder: decoder?, tokenizer: tokenizer?, alignment_heads })
+}
+
+/// The level asked for, or the fastest.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] for one that this CPU lacks, with those that it has.
+pub(crate) fn level(wish: Option<LevelKind>) -> Result<Level> {
+    let Some(kind) = wish else { return Ok(Level::detect()) };
+    Level::require(kind).map_err(|error| {
+        let what = format!("cannot use the level {kind}");
+        let there: Vec<_> = Level::available().into_iter().map(|level| level.kind().name()).collect();
+        let hint = format!("leave out --cpu-level, or give one of this machine's: {}", there.join(", "));
+        Error::new(ErrorKind::Usage, what, error.why, hint)
+    })
 }
 
 impl WhisperModel {

@@ -1,5 +1,6 @@
 //! The decoder under the decoding policy's hands: one window, some hypotheses.
 
+use cpu_backend::Level;
 use whisper_encoder::CancelToken;
 
 use super::{CrossCache, Scratch, SelfCache, TextDecoder};
@@ -51,6 +52,10 @@ impl Inference for WindowInference<'_> {
 
     fn n_text_ctx(&self) -> usize {
         self.decoder.config().n_text_ctx
+    }
+
+    fn level(&self) -> Level {
+        self.decoder.context.level()
     }
 
     fn prefill(&mut self, tokens: &[u32], logits_at: &[usize]) -> Result<Vec<Vec<f32>>> {

@@ -98,6 +98,14 @@ pub trait Accelerator: Send + Sync {
     /// If the bias does not fit, or the device has no room.
     fn prepare(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared>;
 
+    /// As [`Self::prepare`], for a convolution of the stem as a layer over rows of neighbouring frames.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    fn prepare_convolution(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
+        self.prepare(weight, bias)
+    }
+
     /// `x Wᵀ + b` and the epilogue: `[frames, in]` ▸ `[frames, out]`.
     ///
     /// # Errors

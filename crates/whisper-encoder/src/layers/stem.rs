@@ -30,7 +30,7 @@ impl Stem {
                 Weight::new(config.d_model, KERNEL * inputs, Values::F32(kernel_major(&stored, inputs)))?;
             let bias = checkpoint.vector(&format!("encoder.{name}.bias"), config.d_model)?;
             accelerator
-                .prepare(&weight, Some(&bias))
+                .prepare_convolution(&weight, Some(&bias))
                 .map_err(|error| checkpoint.unfit(name, &error.to_string()))
         };
         let positions =

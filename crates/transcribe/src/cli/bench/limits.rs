@@ -38,7 +38,7 @@ pub(super) fn measure(threads: usize) -> Result<Limits> {
     let one = Context::single(level);
     let int8 = ctx.clone().with_int8_activations();
     Ok(Limits {
-        level: level.to_string(),
+        level: crate::cli::version::level(),
         threads: ctx.threads(),
         products: [
             ("f32", product(&ctx, Storage::F32)?),

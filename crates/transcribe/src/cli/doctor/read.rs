@@ -56,7 +56,7 @@ impl System {
         });
         Facts {
             linux: self.linux,
-            level: cpu_backend::Level::detect().to_string(),
+            level: crate::cli::version::level(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: self.line("/proc/sys/kernel/osrelease"),
             driver: self.driver(),

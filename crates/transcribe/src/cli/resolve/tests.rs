@@ -4,7 +4,7 @@
 use super::*;
 use crate::cli::parse;
 use crate::decoding::Task;
-use crate::model::{Device, Precision};
+use crate::model::{Device, LevelKind, Precision};
 
 fn settings(line: &str) -> Result<Settings> {
     let argv = ["transcribe"].into_iter().chain(line.split(' ')).map(Into::into);
@@ -76,7 +76,7 @@ fn options_reach_their_fields() {
     let line = "--task translate --language German --patience 2 --length_penalty 0.5 --suppress_tokens -1,50 \
                 --condition_on_previous_text False --carry_initial_prompt True --initial_prompt Hi --prefix So \
                 --clip_timestamps 1,2 --without-timestamps --seed 7 --logprob_threshold -0.5 --threads 3 \
-                --device emulator --precision bf16 --word_timestamps True --hallucination_silence_threshold 2 \
+                --device emulator --precision bf16 --cpu-level Portable --word_timestamps True --hallucination_silence_threshold 2 \
                 --prepend_punctuations - --append_punctuations . a.wav";
     let settings = settings(line).unwrap();
     let options = &settings.how.options;
@@ -96,6 +96,7 @@ fn options_reach_their_fields() {
         device: Device::Emulator,
         precision: Precision::Bf16,
         threads: Some(3),
+        level: Some(LevelKind::Portable),
         require_npu: false,
     };
     assert_eq!(settings.machine, want);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use cpu_backend::Level;
+
 use super::*;
 use crate::decoding::TokenIds;
 use crate::decoding::testing::{N_VOCAB, cases, hashed_logits, ids, tokens};
@@ -25,7 +27,7 @@ fn masks_are_openais() {
         let filters: [&dyn LogitsFilter; 3] = [
             &SuppressBlank::new(&ids()),
             &SuppressTokens::new(vec![2, 4, 5, 20]),
-            &TimestampRules::new(&ids(), max_initial),
+            &TimestampRules::new(&ids(), max_initial, Level::detect()),
         ];
         for (filter, want) in filters.iter().zip(case["stay"].as_array().unwrap()) {
             let mut row = logits.clone();
@@ -41,7 +43,7 @@ fn masks_are_openais() {
 fn after(sampled: &[u32], max_initial: Option<usize>) -> Vec<u32> {
     let mut logits = vec![0.0; N_VOCAB];
     logits[..30].fill(9.0);
-    TimestampRules::new(&ids(), max_initial).apply(&mut logits, sampled);
+    TimestampRules::new(&ids(), max_initial, Level::detect()).apply(&mut logits, sampled);
     stay(&logits)
 }
 
@@ -70,7 +72,7 @@ fn timestamps_win_when_they_outweigh_text() {
         let mut logits = vec![0.0; N_VOCAB];
         logits[..30].fill(-9.0);
         logits[7] = text;
-        TimestampRules::new(&ids(), None).apply(&mut logits, &[30, 7]);
+        TimestampRules::new(&ids(), None, Level::detect()).apply(&mut logits, &[30, 7]);
         assert_eq!(stay(&logits).first() == Some(&31), wins, "text at {text}");
     }
     assert_eq!(TIMESTAMPS.len() - 1, 30, "timestamps after <|0.00|>");
@@ -97,7 +99,7 @@ fn small_rows_do_no_harm() {
         let mut logits = vec![0.0; n_vocab];
         SuppressBlank::new(&ids()).apply(&mut logits, &[]);
         SuppressTokens::new(vec![99]).apply(&mut logits, &[]);
-        TimestampRules::new(&ids(), Some(usize::MAX)).apply(&mut logits, &[7, 60]);
-        TimestampRules::new(&ids(), Some(usize::MAX)).apply(&mut logits, &[]);
+        TimestampRules::new(&ids(), Some(usize::MAX), Level::detect()).apply(&mut logits, &[7, 60]);
+        TimestampRules::new(&ids(), Some(usize::MAX), Level::detect()).apply(&mut logits, &[]);
     }
 }

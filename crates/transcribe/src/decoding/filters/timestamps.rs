@@ -1,5 +1,7 @@
 //! OpenAI's `ApplyTimestampRules`: timestamps come in pairs, never go back, and win when they outweigh text.
 
+use cpu_backend::Level;
+
 use super::{LogitsFilter, mask};
 use crate::decoding::{TokenIds, logits as row};
 
@@ -11,17 +13,19 @@ pub struct TimestampRules {
     begin: usize,
     /// Latest first timestamp, in steps of 20 ms.
     max_initial: Option<usize>,
+    level: Level,
 }
 
 impl TimestampRules {
     /// Rules over `ids`; the first timestamp may be at most `max_initial` steps of 20 ms.
     #[must_use]
-    pub fn new(ids: &TokenIds, max_initial: Option<usize>) -> Self {
+    pub fn new(ids: &TokenIds, max_initial: Option<usize>, level: Level) -> Self {
         Self {
             eot: ids.eot as usize,
             no_timestamps: ids.no_timestamps,
             begin: ids.timestamp_begin as usize,
             max_initial,
+            level,
         }
     }
 
@@ -64,7 +68,7 @@ impl LogitsFilter for TimestampRules {
         }
         // Comparing logits is comparing log-probabilities: both sides lack the same normaliser.
         let (text, timestamps) = logits.split_at_mut(begin);
-        if row::log_sum_exp(timestamps) > row::max(text) {
+        if row::log_sum_exp(self.level, timestamps) > row::max(self.level, text) {
             text.fill(never);
         }
     }

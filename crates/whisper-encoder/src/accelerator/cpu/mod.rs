@@ -57,6 +57,14 @@ impl Accelerator for CpuAccelerator {
         packed(weight, bias, storage)
     }
 
+    /// Never in 8 bits: rows that overlap have no scale of their own, and the encoder would not run in one piece.
+    fn prepare_convolution(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
+        match self.keep {
+            Keep::All(Storage::Int8) => packed(weight, bias, Storage::Bf16),
+            _ => self.prepare(weight, bias),
+        }
+    }
+
     fn encode(&self, mel: &LogMel, parts: &EncoderParts<'_>, cancel: &CancelToken) -> Result<Option<Tensor>> {
         self.encode_whole(mel, parts, cancel)
     }
@@ -137,6 +145,29 @@ impl<G: Deref<Target = CandleStorage>> Deref for Lent<G> {
             CandleStorage::Cpu(CpuStorage::F32(all)) => &all[self.range.0..self.range.1],
             // `lent` makes it of no other.
             _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::checkpoint::Values;
+
+    #[test]
+    fn convolutions_are_never_in_8_bits() {
+        let weight = Weight::new(2, 12, Values::F32(vec![0.5; 24])).unwrap();
+        let context = Context::single(cpu_backend::Level::detect()).with_int8_activations();
+        for (keep, want) in [
+            (Keep::All(Storage::F32), Storage::F32),
+            (Keep::All(Storage::Bf16), Storage::Bf16),
+            (Keep::All(Storage::Int8), Storage::Bf16),
+        ] {
+            let accelerator = CpuAccelerator::new(context.clone(), keep);
+            let prepared = accelerator.prepare_convolution(&weight, None).unwrap();
+            let layer: &Linear = prepared.payload().unwrap();
+            assert_eq!(layer.storage(), want, "{keep:?}");
         }
     }
 }
