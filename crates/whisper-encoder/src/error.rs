@@ -33,6 +33,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The numbers of a weight cannot be kept as was asked: some are not finite.
+    #[error("the weights cannot be used: {0}")]
+    Weights(String),
     /// An input has a shape that the encoder does not take.
     #[error("wrong shape: {0}")]
     Shape(String),
@@ -84,6 +87,7 @@ impl Error {
             Self::Checkpoint { .. } => {
                 "download the model again; weights and config.json must be of the same Whisper model"
             }
+            Self::Weights(_) => "download the model again, or compute in f32",
             Self::Shape(_) => {
                 "give a log mel spectrogram [n_mels, 2 × n_audio_ctx] as the model's configuration says"
             }
