@@ -77,6 +77,22 @@ impl Context {
         Self { level, pool: Threads::Rayon(pool), threads, activations: Activations::Default }
     }
 
+    /// This context where its threads are the caller's or its own; where they are rayon's, one with as many of its own.
+    ///
+    /// A rayon thread that waits takes up other work meanwhile. Whoever computes under a lock must not wait so: the work
+    /// taken up may want the same lock.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn apart_from_rayon(self) -> Result<Self, Error> {
+        match self.pool {
+            Threads::Rayon(_) => {
+                Ok(Self { activations: self.activations, ..Self::new(self.level, self.threads)? })
+            }
+            Threads::Own(_) | Threads::Caller => Ok(self),
+        }
+    }
+
     /// The same threads at another level.
     #[must_use]
     pub fn at(&self, level: Level) -> Self {

@@ -58,7 +58,7 @@ fn ms(time: Duration) -> f64 {
 }
 
 /// Operation, launches of a window, and what they take.
-fn rows(kind: GemmKind) -> Result<Vec<(&'static str, u32, Modelled)>> {
+pub(crate) fn rows(kind: GemmKind) -> Result<Vec<(&'static str, u32, Modelled)>> {
     let device = Emulator::builder().arithmetic(Arithmetic::Off).open()?;
     let mut engine = Engine::new(Box::new(device), Box::new(ModelledImages))?;
     let mut rows = vec![

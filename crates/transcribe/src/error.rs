@@ -100,8 +100,15 @@ impl From<whisper_encoder::Error> for Error {
         use whisper_encoder::Error as E;
         let (kind, what, hint) = match &error {
             E::Cancelled => (ErrorKind::Cancelled, "stopped", ""),
-            E::Read { .. } | E::Config { .. } | E::Checkpoint { .. } => {
+            E::Read { .. } => {
                 (ErrorKind::Model, "cannot load the model", "check --model, or download the model again")
+            }
+            E::Config { .. } | E::Checkpoint { .. } | E::Weights(_) => {
+                (ErrorKind::Model, "cannot load the model", error.hint())
+            }
+            // The back-end knows what is missing on this machine.
+            E::Device { hint, .. } if !hint.is_empty() => {
+                (ErrorKind::Device, "cannot use the device", hint.as_str())
             }
             E::Device { .. } => (
                 ErrorKind::Device,
@@ -118,6 +125,23 @@ impl From<whisper_encoder::Error> for Error {
             ),
             _ => (ErrorKind::Internal, "the encoder failed", "please report this with the command line used"),
         };
+        let hint = hint.to_owned();
         Self::new(kind, what, error.to_string(), hint).with_source(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+
+    #[test]
+    fn what_the_back_end_advises_reaches_the_user() {
+        let device = |hint: &str| whisper_encoder::Error::Device {
+            device: "npu".into(),
+            reason: "no node".into(),
+            hint: hint.into(),
+        };
+        assert_eq!(Error::from(device("load amdxdna")).hint(), "load amdxdna");
+        assert!(Error::from(device("")).hint().contains("--device cpu"));
     }
 }

@@ -11,7 +11,7 @@ use crate::layers::block::Block;
 use crate::layers::norm::LayerNorm;
 use crate::layers::stem::Stem;
 use crate::probe::{Probe, Visit};
-use crate::{AudioFeatures, CancelToken, Config, LogMel, Result};
+use crate::{AudioFeatures, CancelToken, Config, Error, LogMel, Result};
 
 /// A Whisper encoder, ready to run; clones share the weights.
 #[derive(Clone)]
@@ -100,7 +100,16 @@ impl WhisperEncoder {
 }
 
 impl Network {
+    /// Encodes a window, again if the accelerator found what it had computed wrong.
     fn forward(&self, mel: &LogMel, cancel: &CancelToken, probe: &mut Probe<'_, '_>) -> Result<Tensor> {
+        let (done, again) = match self.pass(mel, cancel, probe) {
+            Err(Error::Distrusted { .. }) => (self.pass(mel, cancel, probe), true),
+            done => (done, false),
+        };
+        done.inspect(|_| self.accelerator.window_done(again))
+    }
+
+    fn pass(&self, mel: &LogMel, cancel: &CancelToken, probe: &mut Probe<'_, '_>) -> Result<Tensor> {
         let accelerator = &*self.accelerator;
         cancel.check()?;
         self.stem.check(mel)?;
@@ -123,10 +132,6 @@ impl Network {
                     x = block.forward(accelerator, &x, probe)?;
                 }
             }
-        }
-        if accelerator.suspects_window() {
-            // It computes elsewhere from now on, so this ends.
-            return self.forward(mel, cancel, probe);
         }
         let x = self.ln_post.forward(accelerator, &x)?;
         probe.show(|| "encoder.ln_post".into(), &x)?;

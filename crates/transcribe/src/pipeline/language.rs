@@ -21,10 +21,11 @@ pub(super) fn of_file<M: SpeechModel>(
     first: Option<(usize, usize)>,
     cancel: &CancelToken,
 ) -> Result<(LanguageProbability, Option<FirstWindow<M::Audio>>)> {
+    // First of all: the device must not be busy with the other window while the decoder waits for this one.
+    let audio = model.encode(&mel.window(0, WINDOW_FRAMES), cancel)?;
     let detect = || -> Result<_> {
-        let audio = model.encode(&mel.window(0, WINDOW_FRAMES), cancel)?;
         let (best, _) = detect_language(&mut *model.inference(&audio, cancel)?, model.tokenizer())?;
-        Ok((best, audio))
+        Ok(best)
     };
     match first {
         Some((start, frames)) if (start, frames) != (0, WINDOW_FRAMES) && model.encodes_beside_cpu() => {
@@ -32,11 +33,11 @@ pub(super) fn of_file<M: SpeechModel>(
                 let ahead = scope.spawn(|| model.encode(&mel.window(start, frames), cancel));
                 (detect(), ahead.join())
             });
-            let audio = ahead.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok((detected?.0, Some(FirstWindow { start, frames, audio: audio? })))
+            let ahead = ahead.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((detected?, Some(FirstWindow { start, frames, audio: ahead? })))
         }
         _ => {
-            let (best, audio) = detect()?;
+            let best = detect()?;
             Ok((best, Some(FirstWindow { start: 0, frames: WINDOW_FRAMES, audio })))
         }
     }

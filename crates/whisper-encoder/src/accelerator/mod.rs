@@ -88,6 +88,9 @@ pub struct EncoderParts<'a> {
 }
 
 /// Where the encoder computes. All tensors are f32, contiguous, on candle's CPU device.
+///
+/// Any operation may answer [`Error::Distrusted`](crate::Error::Distrusted): the window is left at once and encoded again
+/// from its beginning, one time. Who says so computes elsewhere from then on.
 pub trait Accelerator: Send + Sync {
     /// Short name for receipts: `candle`, `cpu`, `npu`.
     fn name(&self) -> &'static str;
@@ -155,11 +158,8 @@ pub trait Accelerator: Send + Sync {
         Ok(None)
     }
 
-    /// Whether what was computed since this was last asked cannot be trusted, so that the window is encoded again. An
-    /// accelerator that says so computes elsewhere from then on.
-    fn suspects_window(&self) -> bool {
-        false
-    }
+    /// A window has been encoded; `again` if an [`Error::Distrusted`](crate::Error::Distrusted) made it begin anew.
+    fn window_done(&self, _again: bool) {}
 
     /// What ran where, if the accelerator keeps an account.
     fn receipt(&self) -> Option<Receipt> {

@@ -91,6 +91,8 @@ pub(crate) struct Array {
     costs: Costs,
     /// None with [`Arithmetic::Off`].
     kernels: Option<Arc<Kernels>>,
+    /// The threads that play the cores, where there are kernels.
+    pool: Option<rayon::ThreadPool>,
 }
 
 #[derive(Debug)]
@@ -111,8 +113,13 @@ impl Array {
         let (Some(image), Some(dims)) = (streamed, &manifest.reorder) else {
             return Err(Error::Image { why: "the kernels' manifest has no streamed image".into() });
         };
+        let pool = match arithmetic {
+            Arithmetic::Exact | Arithmetic::Fast => Some(pool()?),
+            Arithmetic::Off => None,
+        };
         Ok(Self {
             arch,
+            pool,
             reorders: Reorders {
                 a: Reorder::new(&dims.a),
                 b: Reorder::new(&dims.b),
@@ -176,9 +183,9 @@ impl Array {
             work.compute_cycles = work.compute_cycles.max(cycles);
             work.macs += macs;
         }
-        let outputs = match &self.kernels {
-            Some(kernels) => self.compute(entry, kernels, &cores, arguments)?,
-            None => entry.c.iter().flatten().map(Output::poison).collect(),
+        let outputs = match (&self.kernels, &self.pool) {
+            (Some(kernels), Some(pool)) => apart(pool, || self.compute(entry, kernels, &cores, arguments))?,
+            _ => entry.c.iter().flatten().map(Output::poison).collect(),
         };
         Ok((work, outputs))
     }
@@ -237,6 +244,23 @@ impl Array {
         });
         Ok(joined.collect())
     }
+}
+
+fn pool() -> Result<rayon::ThreadPool> {
+    let named = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("emulated-cores-{index}"));
+    named.build().map_err(|error| Error::Unavailable {
+        device: "emulator",
+        obstacle: crate::Obstacle::Other,
+        why: format!("its threads cannot be started: {error}"),
+        hint: "raise the limit of processes (ulimit -u)".into(),
+    })
+}
+
+/// Runs `work` in `pool` and waits as a device is waited for: asleep. The caller may be a thread of another rayon pool,
+/// under a lock; if it waited inside rayon, it would take up other work meanwhile, which may want that lock.
+fn apart<T: Send>(pool: &rayon::ThreadPool, work: impl FnOnce() -> T + Send) -> T {
+    let done = std::thread::scope(|scope| scope.spawn(|| pool.install(work)).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Moves the streams of all rows, or of all columns, into the array.

@@ -118,8 +118,15 @@ impl Accelerator for CpuAccelerator {
 
 fn packed(weight: &Weight, bias: Option<&[f32]>, storage: Storage) -> Result<Prepared> {
     let (outputs, inputs) = (weight.rows(), weight.cols());
-    let linear = Linear::new(weight.as_cpu(), bias, outputs, inputs, storage);
-    Ok(Prepared::new(outputs, inputs, linear.map_err(|error| Error::Shape(error.to_string()))?))
+    let fits = bias.is_none_or(|bias| bias.len() == outputs);
+    let linear = Linear::new(weight.as_cpu(), bias, outputs, inputs, storage).map_err(|error| {
+        if fits {
+            Error::Weights(format!("{}: {}", error.what, error.why))
+        } else {
+            Error::Shape(error.to_string())
+        }
+    })?;
+    Ok(Prepared::new(outputs, inputs, linear))
 }
 
 /// The values of a contiguous f32 tensor on the CPU.

@@ -60,8 +60,7 @@ impl Shadow {
             return None;
         }
         self.checks += 1;
-        // Elsewhere in the output each time (Fibonacci hashing).
-        usize::try_from(self.checks.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).ok()
+        Some(place(self.checks))
     }
 
     /// Compares a tile of a finished product.
@@ -174,6 +173,12 @@ fn product_bound(problem: &GemmProblem, packing: &Packing, want: f64, mass: f64)
     want.abs() / 256.0 + sums + gelu + 1e-6
 }
 
+/// Where check number `check` looks: elsewhere in the output each time (Fibonacci hashing).
+fn place(check: u64) -> usize {
+    // 24 bits.
+    usize::try_from(check.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).unwrap_or_default()
+}
+
 /// `len` of `of` indices, somewhere.
 fn span(place: usize, of: usize, len: usize) -> Range<usize> {
     let len = len.min(of);
@@ -244,8 +249,30 @@ fn erf(z: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss, reason = "counts of checks")]
 mod tests {
-    use super::{erf, gelu, span};
+    use super::{COLUMNS, erf, gelu, place, span};
+
+    /// What [`NpuOptions::shadow_every`](super::super::NpuOptions) says of products that are wrong in a part.
+    #[test]
+    fn a_stale_quarter_of_the_columns_is_met_by_one_check_in_four_or_more() {
+        // One core column of four: blocks of 64, 48 or 32 columns of every four such blocks.
+        for (outputs, block) in [(384, 32), (512, 32), (512, 64), (1536, 48), (1536, 64), (2048, 64)] {
+            for column in 0..4 {
+                let stale = |n: usize| n / block % 4 == column;
+                let checks = 10_000_u32;
+                let met = (1..=u64::from(checks))
+                    .filter(|&check| span(place(check) / 7, outputs, COLUMNS).any(stale))
+                    .count();
+                // A span of 16 meets a block of b columns at b + 15 of every 4 b starts: more than 1 in 4.
+                let share = met as f64 / f64::from(checks);
+                assert!(
+                    (0.25..0.5).contains(&share),
+                    "{outputs} outputs, column {column} of {block}: {share}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn erf_is_that_of_the_tables() {

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::super::super::bindings::*;
 use super::{
-    COMPLETED, Command, FOUND, List, Memory, OPEN_CONTEXTS, SCRIPT, SEEN, admitted, at, fail, give, launch, note,
-    take, waited,
+    COMPLETED, Command, FOUND, List, Memory, OPEN_CONTEXTS, SCRIPT, SEEN, admitted, at, fail, give, launch,
+    note, take, waited,
 };
 
 unsafe extern "C" fn device_open(
