@@ -230,7 +230,7 @@ fn level(text: &str) -> Parsed<LevelKind> {
         levels.join(", ")
     };
     let named = LevelKind::ALL.into_iter().find(|level| level.name() == lower);
-    named.ok_or_else(|| format!("there is no such level; this machine has {}", there()).into())
+    named.ok_or_else(|| format!("there is no such level; this machine has {}", there()))
 }
 
 #[cfg(test)]
