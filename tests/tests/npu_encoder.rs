@@ -28,7 +28,7 @@ fn cpu() -> &'static Model {
 
 fn emulated(precision: Precision) -> Model {
     // Whatever the emulator will not do is an error, not a fallback that hides it.
-    let npu = NpuOptions { require: true, shadow_every: 1, ..NpuOptions::default() };
+    let npu = NpuOptions { require: true, shadow_every: 1 };
     let options = OpenOptions { device: Device::Emulator, precision, npu, ..OpenOptions::default() };
     engine::load_model_with(&options).unwrap()
 }

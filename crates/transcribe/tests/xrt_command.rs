@@ -150,7 +150,8 @@ fn locks_enough() -> bool {
     let few = line.split_whitespace().next().unwrap().parse().is_ok_and(|bytes: u64| bytes <= 64 << 20);
     let enough = locks_freely() || !few;
     if !enough {
-        writeln!(std::io::stderr(), "SKIPPED: doctor is not compared: run it with `ulimit -l unlimited`")
+        std::io::stderr()
+            .write_all(b"SKIPPED: doctor is not compared: run it with `ulimit -l unlimited`\n")
             .unwrap();
     }
     enough
@@ -162,7 +163,8 @@ fn with_little_locked_memory(command: &Command) -> Option<Command> {
     let possible =
         Command::new("sh").args(["-c", &format!("ulimit -l 8192 && {drop} true")]).output().unwrap();
     if !possible.status.success() {
-        writeln!(std::io::stderr(), "SKIPPED: locked memory cannot be limited: {}", told(&possible)).unwrap();
+        let mut err = std::io::stderr();
+        writeln!(err, "SKIPPED: locked memory cannot be limited: {}", told(&possible)).unwrap();
         return None;
     }
     let mut shell = Command::new("sh");
