@@ -141,8 +141,9 @@ fn int16_activations_are_rounded_to_half_a_step() {
             let layer = layer(outputs, inputs, Storage::Int8, &bias);
             let w = wide(&stored(&layer));
             for rows in [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 47, 48, 49, 100] {
-                let whole =
-                    |i: usize| if i % inputs == 0 { -32767.0 } else { (i * 377 % 65535) as f32 - 32767.0 };
+                let whole = |i: usize| {
+                    if i.is_multiple_of(inputs) { -32767.0 } else { (i * 377 % 65535) as f32 - 32767.0 }
+                };
                 let whole: Vec<f32> = (0..rows * inputs).map(whole).collect();
                 for (x, exact) in [(whole, true), (numbers(5, rows * inputs), false)] {
                     for epilogue in [Epilogue::None, Epilogue::Gelu, Epilogue::Residual] {

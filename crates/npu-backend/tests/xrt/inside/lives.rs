@@ -46,8 +46,9 @@ impl Held {
     /// Nothing was left behind since then but `most_kib`; said on the standard error.
     fn same_since(warm: Self, what: &str, most_kib: u64) {
         let now = Self::now();
+        let mut told = std::io::stderr();
         writeln!(
-            std::io::stderr(),
+            told,
             "{what}: files {} → {}, buffer objects {} → {}, mappings {} → {}, resident {} → {} KiB",
             warm.files,
             now.files,
