@@ -47,6 +47,8 @@ struct xrt_shim_bo {
 };
 struct xrt_shim_run {
     xrt::run run;
+    // By itself, not as a part of a list.
+    bool started = false;
 };
 struct xrt_shim_runlist {
     xrt::runlist list;
@@ -101,6 +103,18 @@ xrt_shim_status created(Handle **out, xrt_shim_error *error, Make &&make) noexce
 template <typename Handle>
 void closed(Handle *handle) noexcept {
     delete handle;
+}
+
+// XRT ends the process where a run goes whose command looks under way (2.23 and later: xrt_kernel.cpp, ~run_impl). Such a run
+// stays, and what it needs stays with it: its memory is the driver's still.
+template <>
+void closed(xrt_shim_run *run) noexcept {
+    try {
+        if (run != nullptr && run->started && under_way(run->run.state())) return;
+    } catch (...) {
+        return;
+    }
+    delete run;
 }
 
 xrt_shim_status forgotten(xrt_shim_error *error) {
@@ -190,7 +204,11 @@ xrt_shim_status bo_sync(xrt_shim_bo *bo, std::uint32_t direction, std::size_t of
 }
 
 xrt_shim_status run_create(xrt_shim_kernel *kernel, xrt_shim_run **out, xrt_shim_error *error) {
-    return created(out, error, [&] { return xrt::run{kernel->kernel}; });
+    *out = nullptr;
+    return guarded(error, [&] {
+        *out = new xrt_shim_run{xrt::run{kernel->kernel}, false};
+        return XRT_SHIM_OK;
+    });
 }
 
 template <typename Value>
@@ -217,6 +235,7 @@ xrt_shim_status run_start(xrt_shim_run *run, xrt_shim_error *error) {
     return guarded(error, [&] {
         const SignalsHeld held;
         run->run.start();
+        run->started = true;
         return XRT_SHIM_OK;
     });
 }
@@ -239,10 +258,22 @@ xrt_shim_status run_wait(xrt_shim_run *run, std::uint64_t timeout_ns, xrt_shim_e
                 // XRT has no word for a state under way either, once the driver's wait has ended.
                 if (done()) throw;
             }
-            if (left.count() <= 0) return forgotten(error);
+            if (left.count() <= 0) {
+                // As XRT does with those of a list: nobody else will write it any more, and the run can go.
+                run->run.get_ert_packet()->state = ERT_CMD_STATE_ABORT;
+                return forgotten(error);
+            }
             std::this_thread::sleep_for(nap);
         }
     });
+}
+
+void run_give_up(xrt_shim_run *run) noexcept {
+    try {
+        if (run->started && under_way(run->run.state())) run->run.get_ert_packet()->state = ERT_CMD_STATE_ABORT;
+    } catch (...) {
+        // What cannot be asked stays as it is, and is left to its memory.
+    }
 }
 
 xrt_shim_status runlist_create(xrt_shim_context *context, xrt_shim_runlist **out, xrt_shim_error *error) {
@@ -338,6 +369,7 @@ const xrt_shim_api table = {
     run_set_bo,
     run_start,
     run_wait,
+    run_give_up,
     closed<xrt_shim_run>,
     runlist_create,
     runlist_add,

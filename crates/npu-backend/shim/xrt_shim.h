@@ -123,6 +123,9 @@ typedef struct xrt_shim_api {
      * command has ended; after another one it may be under way, and is to be waited for again. A wait with a limit cannot
      * tell a forgotten command from one whose turn has not come, and expires. */
     xrt_shim_status (*run_wait)(xrt_shim_run *run, uint64_t timeout_ns, xrt_shim_error *error);
+    /* Says that a started command has ended, as nobody else will: its device is gone. */
+    void (*run_give_up)(xrt_shim_run *run);
+    /* One that is under way is left to its memory, with its context: XRT would end the process. */
     void (*run_close)(xrt_shim_run *run);
 
     /* Makes an empty list of commands of one context, to be executed any number of times. */

@@ -21,7 +21,7 @@
 //! | `bo-fails=N` | creation N of an object that the program maps (the heap is 0): ENOMEM |
 //! | `memlock=BYTES`, `memlock=rlimit` | mappings in all may lock so much, whatever privileges there are; else no limit |
 //! | `tdr-ms=N` | time until recovery, instead of the driver's 2000 ms |
-//! | `launch-us=N` | a launch takes so long at least; hardware takes some 150 µs |
+//! | `launch-us=N` | a launch takes so long at least, the one at which the device goes away too; hardware takes some 150 µs |
 //! | `two-copies` | host and device see each their own copy; needs XRT's `Debug.force_driver_sync` |
 //! | `compute=off` | launches complete at once and write nothing, to measure the way there and back |
 //! | `arithmetic=exact` | with the device's rounding, as the emulator's `Arithmetic::Exact` |

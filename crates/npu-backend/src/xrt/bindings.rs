@@ -193,6 +193,7 @@ pub struct xrt_shim_api {
             error: *mut xrt_shim_error,
         ) -> xrt_shim_status,
     >,
+    pub run_give_up: ::std::option::Option<unsafe extern "C" fn(run: *mut xrt_shim_run)>,
     pub run_close: ::std::option::Option<unsafe extern "C" fn(run: *mut xrt_shim_run)>,
     pub runlist_create: ::std::option::Option<
         unsafe extern "C" fn(

@@ -9,7 +9,7 @@ use super::failure::{Cause, Failure};
 use super::handles::{Accelerator, Bo, Direction, Kind, Waited};
 use super::library::Shim;
 use super::memory::{Memory, Use};
-use super::plan::{Failed, Flight, Idle, Plan};
+use super::plan::{Failed, Flight, Idle, Plan, Submission};
 use super::{checks, diagnose, find};
 use crate::device::{Counters, ids};
 use crate::{
@@ -363,6 +363,10 @@ impl Drop for XrtDevice {
             let answer = self.finish(at, Some(deadline));
             // Whatever it says, nobody is left to be told; a loss ends the waiting.
             let _ = self.noting(answer);
+        }
+        if self.lost.is_some() {
+            let submissions = self.flights.iter_mut().flat_map(|flight| &mut flight.plan.submissions);
+            submissions.for_each(Submission::give_up);
         }
         self.idle.clear();
     }

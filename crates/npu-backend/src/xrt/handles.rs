@@ -255,6 +255,14 @@ impl Run {
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> Answer<Waited> {
         call!(self.shim, run_wait(self.raw(), nanoseconds(timeout)))
     }
+
+    /// Of a device that is gone: the command has ended.
+    pub(super) fn give_up(&mut self) {
+        if let Some(give_up) = self.shim.table().run_give_up {
+            // SAFETY: this handle is live.
+            unsafe { give_up(self.raw()) }
+        }
+    }
 }
 
 impl RunList {

@@ -42,6 +42,13 @@ impl Submission {
             Command::Chain(list) => list.wait(timeout),
         }
     }
+
+    /// Of a device that is gone. XRT lets a list go however it stands.
+    pub(super) fn give_up(&mut self) {
+        if let Command::One(run) = &mut self.command {
+            run.give_up();
+        }
+    }
 }
 
 /// A batch as commands.

@@ -116,6 +116,14 @@ fn what_the_driver_refuses_or_loses_has_its_error() {
 #[test]
 fn a_thousand_lives_leave_nothing_behind() {
     if let Some(stage) = Stage::set() {
-        stage.play("inside::lives", false);
+        stage.play("inside::lives::a_thousand", false);
+        stage.play("inside::lives::busy_ones", false);
+    }
+}
+
+#[test]
+fn a_launch_that_outlasts_its_device_does_not_end_the_program() {
+    if let Some(stage) = Stage::set() {
+        stage.play("inside::lives::outlasting_alone", false);
     }
 }

@@ -209,7 +209,13 @@ fn run_launch(
         Some(Fault::Hang) => Ended::As(End::Hung("it was to".into())),
         Some(Fault::Reset) => Ended::Reset,
         Some(Fault::Forgotten) => Ended::Forgotten,
-        Some(Fault::Vanish) => Ended::Gone,
+        Some(Fault::Vanish) => {
+            let least = state.settings.launch;
+            drop(state);
+            std::thread::sleep(least);
+            state = DRIVER.lock();
+            Ended::Gone
+        }
         _ if !state.settings.computes => Ended::As(End::Completed),
         _ => {
             let configuration = state

@@ -113,7 +113,7 @@ fn what_a_device_that_goes_away_leaves_queued_does_not_hang() {
     // Alone and in a chain; without limit and looking again and again.
     for count in [1, 3] {
         for limit in [None, Some(Duration::from_millis(50))] {
-            let (mut device, context) = ready("vanish-at=0 queued-stay-new");
+            let (mut device, context) = ready("vanish-at=0 launch-us=100000 queued-stay-new");
             let scratch = device.alloc(LEN, BufferRole::Scratch).unwrap();
             let batch = bumps(context, &scratch, count);
             let [_, queued] = [device.submit(&batch).unwrap(), device.submit(&batch).unwrap()];

@@ -222,6 +222,9 @@ unsafe extern "C" fn run_wait(
     waited(timeout_ns, at::<Rc<Command>, _>(run).state.get(), 0, error)
 }
 
+/// The fake's commands end at once.
+unsafe extern "C" fn run_give_up(_: *mut xrt_shim_run) {}
+
 unsafe extern "C" fn runlist_create(
     _: *mut xrt_shim_context,
     out: *mut *mut xrt_shim_runlist,
@@ -303,6 +306,7 @@ pub(super) static TABLE: xrt_shim_api = xrt_shim_api {
     run_set_bo: Some(run_set_bo),
     run_start: Some(run_start),
     run_wait: Some(run_wait),
+    run_give_up: Some(run_give_up),
     run_close: Some(run_close),
     runlist_create: Some(runlist_create),
     runlist_add: Some(runlist_add),
