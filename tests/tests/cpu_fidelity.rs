@@ -44,20 +44,40 @@ fn recordings() -> Vec<PathBuf> {
     files
 }
 
+/// What a precision may be off f32, twice what was measured on the sample (AVX-512 with VNNI and BF16).
+struct Bound {
+    precision: Precision,
+    /// Of the encoder's end.
+    least_cosine: f64,
+    most_rms: f64,
+    /// Relative RMS of any layer.
+    most_rms_of_a_layer: f64,
+}
+
+const BOUNDS: [Bound; 3] = [
+    Bound { precision: Precision::Auto, least_cosine: 0.9995, most_rms: 0.04, most_rms_of_a_layer: 0.1 },
+    Bound { precision: Precision::Bf16, least_cosine: 0.9995, most_rms: 0.03, most_rms_of_a_layer: 0.1 },
+    Bound { precision: Precision::Int8, least_cosine: 0.998, most_rms: 0.06, most_rms_of_a_layer: 0.1 },
+];
+
 /// Every product and every attention by itself, so that each layer shows its own error on top of those before it.
 #[test]
 fn layer_by_layer() {
     let mel = mel(&repository().join("samples/SS-0890.wav"));
     let want = engine::encode_with_probe(&model(Precision::F32), &mel).unwrap();
-    for (precision, least_cosine, most_rms) in
-        [(Precision::Auto, 0.9995, 0.04), (Precision::Bf16, 0.9995, 0.03), (Precision::Int8, 0.998, 0.06)]
-    {
+    for Bound { precision, least_cosine, most_rms, most_rms_of_a_layer } in BOUNDS {
         let model = model(precision);
         let got = engine::encode_with_probe(&model, &mel).unwrap();
         assert_eq!(got.len(), want.len());
+        if precision == Precision::Auto && got == want {
+            println!("SKIPPED: AUTO IS F32 ON THIS CPU, SO NOTHING IS COMPARED");
+            continue;
+        }
         println!("{precision:?}:");
         for ((name, got), (_, want)) in got.iter().zip(&want) {
-            println!("  {name:32} {}", Likeness::of(got, want));
+            let likeness = Likeness::of(got, want);
+            println!("  {name:32} {likeness}");
+            assert!(likeness.relative_rms <= most_rms_of_a_layer, "{precision:?}, {name}: {likeness}");
         }
         // As users get it: blocks whole, in the workspace.
         let whole = Likeness::of(&engine::encode(&model, &mel).unwrap(), &want.last().unwrap().1);

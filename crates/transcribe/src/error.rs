@@ -98,6 +98,7 @@ impl StdError for Error {
 impl From<whisper_encoder::Error> for Error {
     fn from(error: whisper_encoder::Error) -> Self {
         use whisper_encoder::Error as E;
+        let advised;
         let (kind, what, hint) = match &error {
             E::Cancelled => (ErrorKind::Cancelled, "stopped", ""),
             E::Read { .. } => {
@@ -107,8 +108,13 @@ impl From<whisper_encoder::Error> for Error {
                 (ErrorKind::Model, "cannot load the model", error.hint())
             }
             // The back-end knows what is missing on this machine.
-            E::Device { hint, .. } if !hint.is_empty() => {
-                (ErrorKind::Device, "cannot use the device", hint.as_str())
+            E::Device { device, hint, .. } if !hint.is_empty() => {
+                advised = if device == "cpu" {
+                    hint.clone()
+                } else {
+                    format!("{hint}; --device cpu needs none of it")
+                };
+                (ErrorKind::Device, "cannot use the device", advised.as_str())
             }
             E::Device { .. } => (
                 ErrorKind::Device,
@@ -136,12 +142,16 @@ mod tests {
 
     #[test]
     fn what_the_back_end_advises_reaches_the_user() {
-        let device = |hint: &str| whisper_encoder::Error::Device {
-            device: "npu".into(),
-            reason: "no node".into(),
-            hint: hint.into(),
+        let hint = |device: &str, hint: &str| {
+            let error = whisper_encoder::Error::Device {
+                device: device.into(),
+                reason: "it is not there".into(),
+                hint: hint.into(),
+            };
+            Error::from(error).hint().to_owned()
         };
-        assert_eq!(Error::from(device("load amdxdna")).hint(), "load amdxdna");
-        assert!(Error::from(device("")).hint().contains("--device cpu"));
+        assert_eq!(hint("npu", "load amdxdna"), "load amdxdna; --device cpu needs none of it");
+        assert!(hint("npu", "").contains("--device cpu"));
+        assert_eq!(hint("cpu", "leave the level out"), "leave the level out");
     }
 }

@@ -1,6 +1,7 @@
 //! Every level this machine has, on every edge shape, against the f64 oracle with derived bounds.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests; levels that are not there are named")]
 
+mod activations;
 mod agreement;
 #[cfg(target_arch = "x86_64")]
 mod amx;

@@ -114,8 +114,8 @@ fn raw_formats_parse_or_say_why_not() {
         assert_eq!(good.parse::<RawFormat>().unwrap().to_string(), good);
     }
     for (bad, says) in [
-        ("", "1 parts"),
-        ("s16le:16000", "2 parts"),
+        ("", "three parts"),
+        ("s16le:16000", "three parts"),
         ("s16:16000:1", "no encoding `s16`"),
         ("s16le:0:1", "rate `0`"),
         ("s16le:16k:1", "rate `16k`"),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::values::{
     ClipTimes, Language, Maybe, TokenIds, boolean, clip_times, language, maybe_count, maybe_number,
-    not_negative, token_ids,
+    not_negative, seed, token_ids,
 };
 use crate::decoding::Task;
 
@@ -19,16 +19,16 @@ pub struct DecodeArgs {
     #[arg(long, default_value = "transcribe", value_parser = tasks(), ignore_case = true)]
     pub task: Task,
     /// Beams of the beam search at temperature 0; None takes the most likely token
-    #[arg(long, value_name = "N", default_value = "5", value_parser = maybe_count)]
+    #[arg(long, value_name = "N", default_value = "5", allow_hyphen_values = true, value_parser = maybe_count)]
     pub beam_size: Maybe<usize>,
     /// Candidates when sampling at temperatures above 0
-    #[arg(long, value_name = "N", default_value = "5", value_parser = maybe_count)]
+    #[arg(long, value_name = "N", default_value = "5", allow_hyphen_values = true, value_parser = maybe_count)]
     pub best_of: Maybe<usize>,
     /// Patience of the beam search (arXiv:2204.05424); 1.0 is the usual beam search
-    #[arg(long, value_name = "X", value_parser = maybe_number)]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = maybe_number)]
     pub patience: Option<Maybe<f64>>,
     /// Exponent of the length penalty, 0 to 1 (arXiv:1609.08144) [default: divide by the length]
-    #[arg(long, value_name = "X", value_parser = maybe_number)]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = maybe_number)]
     pub length_penalty: Option<Maybe<f64>>,
     /// Temperature to begin with: 0 takes the most likely, above 0 samples
     #[arg(long, value_name = "T", default_value = "0", allow_hyphen_values = true, value_parser = not_negative)]
@@ -56,7 +56,7 @@ pub struct DecodeArgs {
     #[arg(long, value_name = "TIMES", default_value = "0", allow_hyphen_values = true, value_parser = clip_times)]
     pub clip_timestamps: ClipTimes,
     /// Seed of the sampling at temperatures above 0
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true, value_parser = seed)]
     pub seed: u64,
 }
 
@@ -111,13 +111,13 @@ pub struct WordArgs {
           hide_default_value = true, value_name = "BOOL", value_parser = boolean)]
     pub highlight_words: bool,
     /// Most characters in a line of a subtitle (needs --word-timestamps)
-    #[arg(long, value_name = "N", value_parser = maybe_count)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = maybe_count)]
     pub max_line_width: Option<Maybe<usize>>,
     /// Most lines in a subtitle (needs --word-timestamps and --max-line-width)
-    #[arg(long, value_name = "N", value_parser = maybe_count)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = maybe_count)]
     pub max_line_count: Option<Maybe<usize>>,
     /// Most words in a subtitle (needs --word-timestamps, not with --max-line-width)
-    #[arg(long, value_name = "N", value_parser = maybe_count)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = maybe_count)]
     pub max_words_per_line: Option<Maybe<usize>>,
     /// Skip silences longer than this many seconds around suspected inventions (needs --word-timestamps)
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = maybe_number)]

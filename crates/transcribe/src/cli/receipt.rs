@@ -10,17 +10,18 @@ pub fn lines(receipt: &Receipt, cpu_seconds: Option<f64>) -> Vec<String> {
     let share = receipt.device_share().map_or("none".into(), |share| format!("{:.1} %", 100.0 * share));
     let mut lines = vec![
         format!(
-            "ran on {}: {share} of the encoder's products and attention, {} windows",
-            receipt.device, receipt.windows
+            "ran on {}: {share} of the encoder's products and attention, {}",
+            receipt.device,
+            counted(receipt.windows, "window", "windows")
         ),
         format!(
-            "  {} launches in {} batches, {} context switches, {} pushes of {:.1} MB, {} pulls of {:.1} MB",
-            counters.launches,
-            counters.batches,
-            counters.context_switches,
-            counters.pushes,
+            "  {} in {}, {}, {} of {:.1} MB, {} of {:.1} MB",
+            counted(counters.launches, "launch", "launches"),
+            counted(counters.batches, "batch", "batches"),
+            counted(counters.context_switches, "context switch", "context switches"),
+            counted(counters.pushes, "push", "pushes"),
             megabytes(counters.pushed_bytes),
-            counters.pulls,
+            counted(counters.pulls, "pull", "pulls"),
             megabytes(counters.pulled_bytes),
         ),
     ];
@@ -36,8 +37,9 @@ pub fn lines(receipt: &Receipt, cpu_seconds: Option<f64>) -> Vec<String> {
         ));
     }
     lines.push(format!(
-        "  {} tiles checked on the CPU, {} windows encoded again",
-        receipt.shadow_checks, receipt.windows_redone
+        "  {} checked on the CPU, {} encoded again",
+        counted(receipt.shadow_checks, "tile", "tiles"),
+        counted(receipt.windows_redone, "window", "windows")
     ));
     if let Some(seconds) = cpu_seconds {
         lines.push(format!("  {seconds:.2} core-seconds of the CPU, in all"));
@@ -46,6 +48,11 @@ pub fn lines(receipt: &Receipt, cpu_seconds: Option<f64>) -> Vec<String> {
         lines.push(format!("  on the CPU instead: {count} × {reason}"));
     }
     lines
+}
+
+/// `1 window`, `2 windows`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// The same for `json` files, under `run`.
@@ -112,6 +119,7 @@ mod tests {
         receipt.cpu_flop = 1e9;
         receipt.fallbacks.insert("perceptron: launch 1 ended as Timeout".into(), 4);
         receipt.counters.launches = 88;
+        receipt.counters.batches = 1;
         receipt.counters.modelled = Some(npu_modelled());
         receipt
     }
@@ -125,7 +133,8 @@ mod tests {
         let text = lines(&receipt(), Some(1.5)).join("\n");
         for part in [
             "75.0 %",
-            "88 launches",
+            "2 windows",
+            "88 launches in 1 batch, ",
             "modelled, not measured: 93.0 ms",
             "4 × perceptron: launch 1",
             "1.50 core-seconds",

@@ -82,7 +82,20 @@ pub(super) fn maybe_count(text: &str) -> Parsed<Maybe<usize>> {
     if is_none(text) {
         return Ok(Maybe(None));
     }
-    text.trim().parse().map(|value| Maybe(Some(value))).map_err(|_| "write a whole number, or None".into())
+    text.trim()
+        .parse()
+        .map(|value| Maybe(Some(value)))
+        .map_err(|_| "write a whole number, 0 or more, or None".into())
+}
+
+/// A whole number of at least 0.
+pub(super) fn count(text: &str) -> Parsed<usize> {
+    text.trim().parse().map_err(|_| "write a whole number, 0 or more".into())
+}
+
+/// A whole number of at least 0, of 64 bits everywhere.
+pub(super) fn seed(text: &str) -> Parsed<u64> {
+    text.trim().parse().map_err(|_| "write a whole number, 0 or more".into())
 }
 
 /// Three sizes, as `512,512,512` or `512x512x512`.

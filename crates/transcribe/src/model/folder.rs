@@ -36,6 +36,14 @@ pub fn open(path: &Path, name: &str, source: ModelSource) -> Result<ModelFiles> 
         if text.ends_with(".index.json") {
             return parts(parent(path), None, Some(path), name, source);
         }
+        if !text.ends_with(".safetensors") {
+            return Err(Error::new(
+                ErrorKind::Model,
+                format!("cannot use {text} as a model"),
+                "it is no file of weights (.safetensors)",
+                "give a model's folder, its .safetensors file or a name that `transcribe models` lists",
+            ));
+        }
         return parts(parent(path), Some(path), None, name, source);
     }
     let (weights, index) = (path.join(WEIGHTS), path.join(INDEX));

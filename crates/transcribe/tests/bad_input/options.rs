@@ -10,7 +10,10 @@ fn wrong_values_are_2() {
     fs::write(home.path().join("a.wav"), sounds::good()).unwrap();
     for (arguments, phrases) in [
         (&["--language", "klingon"][..], &["klingon", "--language", "such as en"][..]),
-        (&["--beam-size", "many"], &["many", "whole number, or None"]),
+        (&["--beam-size", "many"], &["many", "whole number, 0 or more, or None"]),
+        (&["--beam-size", "-1"], &["-1", "whole number, 0 or more, or None"]),
+        (&["--threads", "-1"], &["-1", "whole number, 0 or more"]),
+        (&["--threads", "all"], &["all", "whole number, 0 or more"]),
         (&["--beam-size", "0"], &["--beam-size 0", "at least 1"]),
         (&["--temperature", "-1"], &["-1", "must not be below 0"]),
         (&["--temperature", "nan"], &["nan", "finite"]),
