@@ -54,7 +54,8 @@ fn layer_by_layer() {
 fn whole_blocks_on_the_device() {
     let mel = mel();
     let want = engine::encode(cpu(), &mel).unwrap();
-    for (precision, cosine, rms) in [(Precision::Bf16, 0.9995, 0.02), (Precision::Int8, 0.99, 0.15)] {
+    // Twice the error that was measured, 1.0e-2 and 4.7e-2.
+    for (precision, cosine, rms) in [(Precision::Bf16, 0.9998, 0.02), (Precision::Int8, 0.9955, 0.094)] {
         let model = emulated(precision);
         let likeness = Likeness::of(&engine::encode(&model, &mel).unwrap(), &want);
         let receipt = model.encoder().receipt().unwrap();
