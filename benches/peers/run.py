@@ -25,7 +25,12 @@ from machine import machine
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-OURS = {"ours auto": "auto", "ours f32": "f32", "ours bf16": "bf16"}
+OURS = {
+    "ours auto": ["--precision", "auto"],
+    "ours f32": ["--precision", "f32"],
+    "ours bf16": ["--precision", "bf16"],
+    "ours auto, AVX2": ["--precision", "auto", "--level", "avx2"],
+}
 # Share of the processors' time that others may take before a measurement is made again.
 QUIET = 0.03
 # 25.5 s of the samples.
@@ -35,7 +40,7 @@ CLIP = [ROOT / "samples" / f"SS-{number}.wav" for number in ("0870", "0880", "08
 def command(name: str, task: str, wav: Path, args) -> list:
     shared = ["--task", task, "--audio", wav, "--runs", args.runs, "--threads", args.threads]
     if name in OURS:
-        own = [args.bin / "peer_ours", "--model", args.model, "--precision", OURS[name]]
+        own = [args.bin / "peer_ours", "--model", args.model, *OURS[name]]
     else:
         own = [sys.executable, HERE / "worker.py", "--peer", name, "--models", args.models]
     return watched([*own, *shared], args)

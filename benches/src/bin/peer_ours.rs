@@ -12,15 +12,14 @@ use serde_json::{Value, json};
 use transcribe::audio::load_file;
 use transcribe::decoding::{DecodingOptions, WindowDecoder};
 use transcribe::mel::{N_SAMPLES, log_mel, pad_or_trim};
-use transcribe::model::{self, Device, ModelSource, OpenOptions, Precision, WhisperModel};
+use transcribe::model::{self, Device, LevelKind, ModelSource, OpenOptions, Precision, WhisperModel};
 use transcribe::pipeline::{self, TranscribeOptions};
 use transcribe::speech_model::SpeechModel;
 use whisper_encoder::CancelToken;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const USAGE: &str =
-    "give --model FOLDER --audio WAV [--task window|file] [--runs N] [--threads N] [--precision P]";
+const USAGE: &str = "give --model FOLDER --audio WAV [--task window|file] [--runs N] [--threads N] [--precision P] [--level L]";
 
 /// What to measure.
 struct Args {
@@ -30,6 +29,7 @@ struct Args {
     runs: usize,
     threads: usize,
     precision: Precision,
+    level: Option<LevelKind>,
 }
 
 fn main() -> Result<()> {
@@ -40,6 +40,7 @@ fn main() -> Result<()> {
         device: Device::Cpu,
         precision: args.precision,
         threads: Some(args.threads),
+        level: args.level,
         ..OpenOptions::default()
     };
     let model = model::open(&files, &options)?;
@@ -101,6 +102,11 @@ fn precision(name: &str) -> Result<Precision> {
         .ok_or_else(|| format!("no precision is called {name}: {USAGE}").into())
 }
 
+fn level(name: &str) -> Result<LevelKind> {
+    let named = LevelKind::ALL.into_iter().find(|level| level.name() == name);
+    named.ok_or_else(|| format!("no level is called {name}: {USAGE}").into())
+}
+
 fn english() -> DecodingOptions {
     DecodingOptions { language: Some("en".into()), ..DecodingOptions::default() }
 }
@@ -118,6 +124,7 @@ impl Args {
             runs: 5,
             threads: 2,
             precision: Precision::default(),
+            level: None,
         };
         while let Some(name) = words.next() {
             let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -128,6 +135,7 @@ impl Args {
                 "--runs" => args.runs = value.parse()?,
                 "--threads" => args.threads = value.parse()?,
                 "--precision" => args.precision = precision(&value)?,
+                "--level" => args.level = Some(level(&value)?),
                 _ => return Err(format!("{name} {value}: {USAGE}").into()),
             }
         }
