@@ -35,7 +35,7 @@ pub enum Precision {
     /// The fastest that is known to read what f32 reads, which is measured on whisper-base and English: 22 clips
     /// (`tests/tests/cpu_fidelity.rs`). **Its numbers differ from machine to machine.** In the CPU's encoder: with
     /// AVX-512 VNNI and BF16, linear layers in 8 bits where the checkpoint's weights are and everything else in bf16; with
-    /// BF16 alone, bf16; otherwise (AVX2) f32. Name a precision for the same on every machine of a kind.
+    /// BF16 alone, bf16; otherwise (AVX2) f32. The text decoder keeps weights in bf16 that are not int8. Name a precision for the same on every machine of a kind.
     #[default]
     Auto,
     /// f32 arithmetic. Int8 checkpoints keep int8 weights in the text decoder, widened where they are multiplied: equal

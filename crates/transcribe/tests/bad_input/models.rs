@@ -40,6 +40,7 @@ fn table() -> Vec<(&'static str, Damage, &'static [&'static str])> {
     use Damage::{Bytes, Tokenizer, Without};
     const WEIGHTS: &str = "model.safetensors";
     const AGAIN: &str = "download the model again";
+    const ANOTHER: &str = "take the config.json that came with the weights";
     vec![
         ("cut weights", Bytes(WEIGHTS, weights(|_| ())), &[WEIGHTS, "not a whole safetensors file", AGAIN]),
         (
@@ -63,14 +64,18 @@ fn table() -> Vec<(&'static str, Damage, &'static [&'static str])> {
         (
             "half the heads",
             config(json!({"encoder_attention_heads": 4})),
-            &["do not make heads of 64", "take the config.json"],
+            &["do not make heads of 64", ANOTHER],
         ),
         ("another mel", config(json!({"num_mel_bins": 128})), &["conv1", "[512, 80, 3]", "[512, 128, 3]"]),
         ("another vocabulary", config(json!({"vocab_size": 51866})), &["vocab", "51866"]),
         ("more layers", config(json!({"encoder_layers": 7, "decoder_layers": 7})), &["layers.6", "missing"]),
         ("fewer layers", config(json!({"encoder_layers": 5})), &["more than the 5 encoder layers"]),
         ("fewer decoder layers", config(json!({"decoder_layers": 5})), &["more than the 5 decoder layers"]),
-        ("no heads", config(json!({"encoder_attention_heads": 0})), &["encoder_attention_heads is 0", AGAIN]),
+        (
+            "no heads",
+            config(json!({"encoder_attention_heads": 0})),
+            &["encoder_attention_heads is 0", ANOTHER],
+        ),
         (
             "heads of no width",
             config(json!({"decoder_attention_heads": 7})),
@@ -80,13 +85,13 @@ fn table() -> Vec<(&'static str, Damage, &'static [&'static str])> {
         ("absurd depth", config(json!({"encoder_layers": 1_000_000_000})), &["encoder_layers is 1000000000"]),
         ("absurd length", config(json!({"max_target_positions": 1u64 << 50})), &["max_target_positions"]),
         ("negative depth", config(json!({"encoder_layers": -1})), &["config.json", "-1"]),
-        ("no Whisper", config(json!({"model_type": "bert"})), &["`bert`, not `whisper`", AGAIN]),
+        ("no Whisper", config(json!({"model_type": "bert"})), &["`bert`, not `whisper`", ANOTHER]),
         (
             "no json",
             Bytes("config.json", b"not json".to_vec()),
-            &["config.json", "not a usable Whisper", AGAIN],
+            &["config.json", "not a usable Whisper", ANOTHER],
         ),
-        ("no fields", Bytes("config.json", b"{}".to_vec()), &["config.json", "missing field", AGAIN]),
+        ("no fields", Bytes("config.json", b"{}".to_vec()), &["config.json", "missing field", ANOTHER]),
         ("no config", Without("config.json"), &["no config.json"]),
         ("no tokenizer", Without("tokenizer.json"), &["no tokenizer.json", "copy tokenizer.json"]),
         ("no weights at all", Without(WEIGHTS), &["no model.safetensors", "give a folder with"]),
