@@ -24,7 +24,7 @@ mod shim {
     }
 
     pub(super) fn build() {
-        for watched in ["shim/xrt_shim.cpp", "shim/xrt_shim.h"] {
+        for watched in ["shim/xrt_shim.cpp", "shim/waiting.h", "shim/xrt_shim.h"] {
             println!("cargo:rerun-if-changed={watched}");
         }
         println!("cargo:rerun-if-env-changed=XILINX_XRT");

@@ -48,7 +48,8 @@ class SignalsHeld {
 constexpr milliseconds forever{0};
 
 // How long a command may still count as under way when the driver's wait for it has ended: a little more than the two seconds
-// after which the driver gives a hung one up (amd/xdna-driver:src/driver/amdxdna/aie2_ctx.c, tdr_timeout_ms). A driver that
+// after which AMD's driver gives a hung one up (amd/xdna-driver:src/driver/amdxdna/aie2_ctx.c, tdr_timeout_ms; with Linux's own
+// the wait itself takes up to sixty). A driver that
 // has lost its way to the firmware signals the fence of a command that it never runs, and leaves its state NEW.
 constexpr milliseconds patience{2500};
 constexpr milliseconds nap{10};

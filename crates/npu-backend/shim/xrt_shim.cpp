@@ -21,7 +21,9 @@
 #include <chrono>
 #include <cstring>
 #include <exception>
+#include <iostream>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -98,10 +100,29 @@ xrt_shim_status created(Handle **out, xrt_shim_error *error, Make &&make) noexce
     });
 }
 
+// Sends std::cout to standard error while it lives. What the driver does not take back of a device that is gone, its plugin says
+// on std::cout (amd/xdna-driver:src/shim/buffer.cpp, ~drm_bo), where programs write their text.
+class OutputKeptClean {
+  public:
+    OutputKeptClean() : alone(mutex()), before(std::cout.rdbuf(std::cerr.rdbuf())) {}
+    ~OutputKeptClean() { std::cout.rdbuf(before); }
+    OutputKeptClean(const OutputKeptClean &) = delete;
+    OutputKeptClean &operator=(const OutputKeptClean &) = delete;
+
+  private:
+    static std::mutex &mutex() {
+        static std::mutex one;
+        return one;
+    }
+    std::lock_guard<std::mutex> alone;
+    std::streambuf *before;
+};
+
 // Closing does not fail: XRT's destructors catch what the driver answers them, and log it. One that threw all the same would
 // end the process (std::terminate), as destructors do that throw; nothing could be told, and nothing saved.
 template <typename Handle>
 void closed(Handle *handle) noexcept {
+    const OutputKeptClean output;
     delete handle;
 }
 
@@ -114,6 +135,7 @@ void closed(xrt_shim_run *run) noexcept {
     } catch (...) {
         return;
     }
+    const OutputKeptClean output;
     delete run;
 }
 
@@ -185,6 +207,11 @@ xrt_shim_status bo_create(xrt_shim_device *device, std::size_t len_bytes, std::u
     });
 }
 
+xrt_shim_status bo_create_part(xrt_shim_bo *whole, std::size_t offset_bytes, std::size_t len_bytes, xrt_shim_bo **out,
+                               xrt_shim_error *error) {
+    return created(out, error, [&] { return xrt::bo{whole->bo, len_bytes, offset_bytes}; });
+}
+
 xrt_shim_status bo_map(xrt_shim_bo *bo, void **out, xrt_shim_error *error) {
     *out = nullptr;
     return guarded(error, [&] {
@@ -233,6 +260,8 @@ xrt_shim_status run_set_bo(xrt_shim_run *run, std::uint32_t argument, xrt_shim_b
 
 xrt_shim_status run_start(xrt_shim_run *run, xrt_shim_error *error) {
     return guarded(error, [&] {
+        // One that is refused has ended: XRT takes it so, too.
+        run->started = false;
         const SignalsHeld held;
         run->run.start();
         run->started = true;
@@ -360,6 +389,7 @@ const xrt_shim_api table = {
     kernel_group_id,
     closed<xrt_shim_kernel>,
     bo_create,
+    bo_create_part,
     bo_map,
     bo_sync,
     closed<xrt_shim_bo>,

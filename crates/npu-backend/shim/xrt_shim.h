@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Raised whenever the table or the meaning of an entry changes. */
-#define XRT_SHIM_ABI 2u
+#define XRT_SHIM_ABI 3u
 
 /* A wait without limit. */
 #define XRT_SHIM_FOREVER UINT64_MAX
@@ -106,6 +106,9 @@ typedef struct xrt_shim_api {
     /* Makes a buffer object; `memory` is an xrt_shim_memory. */
     xrt_shim_status (*bo_create)(xrt_shim_device *device, size_t len_bytes, uint32_t memory, uint32_t group,
                                  xrt_shim_bo **out, xrt_shim_error *error);
+    /* Makes a buffer object of a part of another. The device's back-end has no use for one yet: its buffers are whole. */
+    xrt_shim_status (*bo_create_part)(xrt_shim_bo *whole, size_t offset_bytes, size_t len_bytes, xrt_shim_bo **out,
+                                      xrt_shim_error *error);
     /* Its memory in this process, which stays where it is as long as the buffer object lives. */
     xrt_shim_status (*bo_map)(xrt_shim_bo *bo, void **out, xrt_shim_error *error);
     /* Makes one side see a range as the other does; `direction` is an xrt_shim_direction. */

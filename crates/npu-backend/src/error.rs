@@ -73,6 +73,12 @@ pub enum Error {
         /// How many the device has for us.
         limit: usize,
     },
+    /// The driver gives no hardware context, although this device holds fewer than there are.
+    #[error("the driver gives no hardware context ({why}); other programs may hold them all")]
+    ContextRefused {
+        /// What the driver said.
+        why: String,
+    },
     /// The device has no memory for a buffer, or the length is not possible.
     #[error("cannot allocate a buffer of {len_bytes} bytes: {why}")]
     Alloc {

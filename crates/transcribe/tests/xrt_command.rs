@@ -91,7 +91,7 @@ fn an_npu_over_the_double_has_the_emulator_s_tokens() {
 const TABLE: &str = "| missing | `doctor --device npu` says |\n|---|---|\n";
 
 /// Rows of it. A machine that cannot take one thing away compares the others.
-const ROWS: usize = 8;
+const ROWS: usize = 9;
 
 /// What doctor finds wrong, as a row of that table; what differs between machines is replaced by `names`.
 fn row(missing: &str, command: &mut Command, names: &[(String, &str)]) -> String {
@@ -222,6 +222,7 @@ fn the_readme_has_what_doctor_says() {
     ];
     let limited = with_little_locked_memory(&on(&stage, "memlock=rlimit"));
     rows.extend(limited.map(|mut command| row("locked memory", &mut command)));
+    rows.push(row("a free context", &mut on(&stage, "contexts-elsewhere=6")));
     take("libxrt_driver_xdna.so");
     rows.push(row("XRT's plugin", &mut on(&apart, "")));
     take("libxrt_coreutil.so");

@@ -18,6 +18,8 @@
 //! | `zeros-at=N` | launch N completes and writes zeros |
 //! | `nothing-at=N` | launch N completes and writes nothing |
 //! | `context-fails=N` | creation N of a context: ENOMEM |
+//! | `contexts-elsewhere=N` | other programs hold so many of the contexts |
+//! | `exec-fails=N` | submission N, of a command or a chain: ENOMEM |
 //! | `bo-fails=N` | creation N of an object that the program maps (the heap is 0): ENOMEM |
 //! | `memlock=BYTES`, `memlock=rlimit` | mappings in all may lock so much, whatever privileges there are; else no limit |
 //! | `tdr-ms=N` | time until recovery, instead of the driver's 2000 ms |
@@ -50,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) deny_open: bool,
     pub(crate) faults: Vec<(u64, Fault)>,
     pub(crate) context_fails: Option<u64>,
+    pub(crate) contexts_elsewhere: usize,
+    pub(crate) exec_fails: Option<u64>,
     pub(crate) bo_fails: Option<u64>,
     pub(crate) memlock_bytes: Option<u64>,
     pub(crate) recovery: Duration,
@@ -67,6 +71,8 @@ impl Default for Settings {
             deny_open: false,
             faults: Vec::new(),
             context_fails: None,
+            contexts_elsewhere: 0,
+            exec_fails: None,
             bo_fails: None,
             memlock_bytes: None,
             // XDNA:drivers/accel/amdxdna/aie2_ctx.c, tdr_timeout_ms.
@@ -142,6 +148,8 @@ impl Settings {
             "zeros-at" => at(Fault::Zeros),
             "nothing-at" => at(Fault::Nothing),
             "context-fails" => self.context_fails = Some(number),
+            "contexts-elsewhere" => self.contexts_elsewhere = usize::try_from(number).ok()?,
+            "exec-fails" => self.exec_fails = Some(number),
             "bo-fails" => self.bo_fails = Some(number),
             "memlock" => self.memlock_bytes = Some(number),
             "launch-us" => self.launch = Duration::from_micros(number),

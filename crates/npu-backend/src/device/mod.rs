@@ -74,6 +74,7 @@ pub trait Device: Send {
     ///
     /// # Errors
     /// [`WrongArch`](crate::Error::WrongArch), [`Image`](crate::Error::Image), [`NoContext`](crate::Error::NoContext),
+    /// [`ContextRefused`](crate::Error::ContextRefused),
     /// [`Alloc`](crate::Error::Alloc) if its instruction streams find no room.
     fn load(&mut self, image: &KernelImage) -> Result<ContextId>;
 

@@ -1,6 +1,6 @@
 //! Made by bindgen from `shim/xrt_shim.h`, which has the comments; `tests/bindings.rs` compares and renews it.
 
-pub const XRT_SHIM_ABI: u32 = 2;
+pub const XRT_SHIM_ABI: u32 = 3;
 #[repr(C)]
 #[derive(Debug)]
 pub struct xrt_shim_device {
@@ -131,6 +131,15 @@ pub struct xrt_shim_api {
             len_bytes: usize,
             memory: u32,
             group: u32,
+            out: *mut *mut xrt_shim_bo,
+            error: *mut xrt_shim_error,
+        ) -> xrt_shim_status,
+    >,
+    pub bo_create_part: ::std::option::Option<
+        unsafe extern "C" fn(
+            whole: *mut xrt_shim_bo,
+            offset_bytes: usize,
+            len_bytes: usize,
             out: *mut *mut xrt_shim_bo,
             error: *mut xrt_shim_error,
         ) -> xrt_shim_status,

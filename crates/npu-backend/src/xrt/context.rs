@@ -87,9 +87,7 @@ fn no_context(failure: &Failure, places: Places) -> Error {
         Cause::System(errno::EINVAL) if places.held >= places.limit => {
             Error::NoContext { limit: places.limit }
         }
-        Cause::System(errno::EINVAL) => {
-            failure.of_image("the driver gives no hardware context for it (other programs may hold them all)")
-        }
+        Cause::System(errno::EINVAL) => Error::ContextRefused { why: failure.why.clone() },
         _ => failure.of_image("the driver gives no hardware context for it"),
     }
 }

@@ -17,7 +17,8 @@ use crate::{
     KernelId, KernelImage, Progress, Result, Ticket,
 };
 
-/// How long a device that is dropped waits for what is in flight. The driver gives a hung launch up after two seconds.
+/// How long a device that is dropped waits for what is in flight. AMD's driver gives a hung launch up after two seconds
+/// (aie2_ctx.c, tdr_timeout_ms), that of Linux itself after up to sixty (HWCTX_MAX_TIMEOUT).
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
 /// After this long a wait that has expired looks whether the device is there: what it leaves queued when it goes may stay so.
@@ -218,6 +219,23 @@ impl XrtDevice {
         answer
     }
 
+    /// What is under way after the last wait keeps its memory, and its context with it: the driver lets neither go before the
+    /// command has ended, and who unmaps the memory waits for that without limit (amd/xdna-driver: amdxdna_gem.c,
+    /// amdxdna_hmm_invalidate).
+    fn leave_what_is_under_way(&mut self) {
+        let (under_way, ended): (Vec<_>, Vec<_>) =
+            self.flights.drain(..).partition(|flight| flight.ended < flight.submitted);
+        self.flights = ended;
+        if under_way.is_empty() {
+            return;
+        }
+        for flight in under_way {
+            std::mem::forget(self.contexts.remove(&flight.plan.context));
+            std::mem::forget(flight);
+        }
+        std::mem::forget(std::mem::take(&mut self.memory));
+    }
+
     fn sync(&mut self, direction: Direction, id: BufferId, range: &Range<usize>) -> Result<bool> {
         self.alive()?;
         let Some(object) = self.memory.ranged(id, range)? else { return Ok(false) };
@@ -364,7 +382,9 @@ impl Drop for XrtDevice {
             // Whatever it says, nobody is left to be told; a loss ends the waiting.
             let _ = self.noting(answer);
         }
-        if self.lost.is_some() {
+        if self.lost.is_none() {
+            self.leave_what_is_under_way();
+        } else {
             let submissions = self.flights.iter_mut().flat_map(|flight| &mut flight.plan.submissions);
             submissions.for_each(Submission::give_up);
         }

@@ -198,6 +198,14 @@ impl Bo {
         Self::mapped(RawBo::made(device.shim, out)?, len_bytes)
     }
 
+    /// `len_bytes` of it from `offset_bytes` on, which then have two names: the caller keeps their uses apart.
+    #[cfg(test)]
+    pub(super) fn part(&self, offset_bytes: usize, len_bytes: usize) -> Answer<Self> {
+        let mut out = ptr::null_mut();
+        call!(self.raw.shim, bo_create_part(self.raw.raw(), offset_bytes, len_bytes, &raw mut out))?;
+        Self::mapped(RawBo::made(self.raw.shim, out)?, len_bytes)
+    }
+
     fn mapped(raw: RawBo, len_bytes: usize) -> Answer<Self> {
         let mut map: *mut c_void = ptr::null_mut();
         call!(raw.shim, bo_map(raw.raw(), &raw mut map))?;

@@ -102,15 +102,19 @@ impl LoadError {
                 Self::UnfitRuntime { path, why }
             };
         }
-        if why.contains("cannot open shared object file") && !is_shim(&first) {
-            // file: cannot open shared object file: reason
+        if is_shim(&first) || !first.contains(".so") {
+            return Self::NotAShim { path, why };
+        }
+        if why.contains("No such file") {
+            // file: cannot open shared object file: No such file or directory
             return if named(Path::new(&first), RUNTIME) {
                 Self::NoRuntime { path, why }
             } else {
                 Self::NoDependency { path, why }
             };
         }
-        Self::NotAShim { path, why }
+        // file: file too short, invalid ELF header, wrong ELF class, cannot open shared object file: Permission denied
+        Self::UnfitRuntime { path, why }
     }
 
     /// Whether AMD's runtime is at fault and not the shim.
@@ -177,6 +181,10 @@ mod tests {
             "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /usr/lib/libxrt_coreutil.so.2)",
             "/lib/libstdc++.so.6: version `GLIBCXX_3.4.32' not found (required by /usr/lib/libxrt_coreutil.so.2)",
             "/usr/lib/libxrt_coreutil.so.2: undefined symbol: uuid_generate",
+            "/usr/lib/libxrt_coreutil.so.2: file too short",
+            "/usr/lib/libxrt_coreutil.so.2: invalid ELF header",
+            "/usr/lib/libxrt_coreutil.so.2: wrong ELF class: ELFCLASS32",
+            "/usr/lib/libxrt_coreutil.so.2: cannot open shared object file: Permission denied",
         ] {
             sorted(why, |error| matches!(error, LoadError::UnfitRuntime { .. }));
         }

@@ -118,12 +118,13 @@ fn a_thousand_lives_leave_nothing_behind() {
     if let Some(stage) = Stage::set() {
         stage.play("inside::lives::a_thousand", false);
         stage.play("inside::lives::busy_ones", false);
+        stage.play("inside::lives::lost_ones", false);
     }
 }
 
 #[test]
 fn a_launch_that_outlasts_its_device_does_not_end_the_program() {
     if let Some(stage) = Stage::set() {
-        stage.play("inside::lives::outlasting_alone", false);
+        stage.play("inside::lives::outlasting", false);
     }
 }

@@ -123,6 +123,8 @@ impl Stage {
         let told = told(&output);
         assert!(output.status.success(), "{told}");
         assert!(!told.contains("running 0 tests"), "no test is called {filter}\n{told}");
+        // XRT's words belong on the standard error.
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("Failed to"), "{told}");
         // What was measured inside.
         std::io::stderr().write_all(&output.stderr).unwrap();
     }

@@ -106,7 +106,7 @@ impl Node {
             return Err(ENOMEM);
         }
         // The firmware says "not available" (0x2000003), and the driver EINVAL.
-        if state.contexts.all.len() >= MOST_CONTEXTS {
+        if state.contexts.all.len() + state.settings.contexts_elsewhere >= MOST_CONTEXTS {
             return Err(EINVAL);
         }
         let heap = state.client(self.fd)?.heap.as_mut().ok_or(ENOENT)?;
@@ -224,6 +224,11 @@ impl Node {
         arguments.iter().try_for_each(|&handle| client.object(handle).map(drop))?;
         if state.context(self.fd, argument.hwctx)?.units.is_empty() {
             return Err(EINVAL);
+        }
+        let number = state.submissions;
+        state.submissions += 1;
+        if state.settings.exec_fails == Some(number) {
+            return Err(ENOMEM);
         }
         loop {
             let context = state.context(self.fd, argument.hwctx)?;

@@ -40,6 +40,7 @@ struct State {
     objects_made: u64,
     /// Launches begun since the node was opened.
     launches: u64,
+    submissions: u64,
     /// Bytes of mappings that are to be locked.
     locked_bytes: u64,
     power_mode: u8,
@@ -107,7 +108,7 @@ impl Node {
         let mut state = DRIVER.lock();
         if state.clients.is_empty() {
             state.settings = settings;
-            (state.objects_made, state.launches) = (0, 0);
+            (state.objects_made, state.launches, state.submissions) = (0, 0, 0);
             state.contexts.start_counting();
             sysfs::restore();
         }

@@ -209,7 +209,7 @@ impl Node {
     }
 
     pub(crate) fn close_bo(&self, argument: &GemClose) -> Answer {
-        let gone = self.state_even_if_gone()?.client(self.fd)?.remove(argument.handle)?;
+        let gone = self.state()?.client(self.fd)?.remove(argument.handle)?;
         // The last reference may unmap memory: not under the lock.
         drop(gone);
         Ok(())
@@ -241,12 +241,6 @@ impl Node {
         let memory = Arc::new(Memory::over(len, region::duplicate(argument.fd)?, two_copies)?);
         argument.handle = client.insert(Object::Shared { kind: abi::bo::SHARE, memory, user_address: None });
         Ok(())
-    }
-
-    /// Handles can be closed when the device is gone, too.
-    fn state_even_if_gone(&self) -> Answer<std::sync::MutexGuard<'static, State>> {
-        let state = super::DRIVER.lock();
-        if state.clients.contains_key(&self.fd) { Ok(state) } else { Err(ENOENT) }
     }
 }
 

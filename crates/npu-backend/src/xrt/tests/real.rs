@@ -1,9 +1,9 @@
-//! What the device never does, done by hand on AMD's XRT over the double: a buffer in the wrong bank, arguments shifted by one, a stream of the wrong length.
+//! What the device never does, done by hand on AMD's XRT over the double: a part of a buffer object, a buffer in the wrong bank, arguments shifted by one, a stream of the wrong length.
 
 use std::ffi::CStr;
 
 use super::super::failure::Cause;
-use super::super::handles::{Accelerator, Bo, Direction, HardwareContext, Kernel, Kind, Run, Xclbin};
+use super::super::handles::{Accelerator, Bo, Direction, HardwareContext, Kernel, Kind, Run, Waited, Xclbin};
 use super::super::library::Shim;
 use super::stage::{self, Stage};
 use crate::emulator::probe::{self, BUMP};
@@ -66,6 +66,22 @@ impl Ready {
 
 mod inside {
     use super::*;
+
+    #[test]
+    #[ignore = "played inside the stage"]
+    fn a_part_of_a_buffer_object_is_a_buffer() {
+        let ready = Ready::new();
+        let whole = ready.data(3 * LEN);
+        let part = whole.part(LEN, LEN).unwrap();
+        let mut run = ready.run();
+        run.set_bo(3, &part).unwrap();
+        run.start().unwrap();
+        assert_eq!(run.wait(None), Ok(Waited::Done));
+        whole.sync(Direction::FromDevice, 0, 3 * LEN).unwrap();
+        let want: Vec<u8> = (0..3 * LEN).map(|at| u8::from((LEN..2 * LEN).contains(&at))).collect();
+        assert_eq!(whole.host(), want);
+        assert!(whole.part(2 * LEN, 2 * LEN).is_err(), "it ends outside");
+    }
 
     #[test]
     #[ignore = "played inside the stage"]

@@ -1,12 +1,12 @@
-//! Every kernel of the overlay through XRT and through the emulator: the same bytes.
+//! Every kernel, of the overlay and of the seed, through XRT and through the emulator: the same bytes.
 
 use npu_backend::emulator::Emulator;
-use npu_backend::kernel::Program;
+use npu_backend::kernel::{Program, image};
 use npu_backend::ops::{Engine, Images, ModelledImages};
 use npu_backend::schedule::pack::{WeightValues, Weights};
 use npu_backend::schedule::{AttentionProblem, GemmKind, GemmProblem, Int8AttentionProblem, Queries, Region};
 use npu_backend::xrt::XrtDevice;
-use npu_backend::{Arch, Batch, BufferRole, Device, KernelImage, Launch, Result};
+use npu_backend::{Arch, Batch, BufferRole, Device, KernelImage, Launch, Progress, Result};
 
 use crate::stage::{faults, in_xclbin};
 
@@ -94,6 +94,45 @@ fn products() {
     }
     gemm(GemmKind::Bf16, 300, 96, 300, false, true);
     gemm(GemmKind::Bf16, 260, 4096, 260, true, true);
+}
+
+/// The seed's kernels: each by itself, one launch with its buffers as the manifest has them.
+#[test]
+#[ignore = "played inside the stage"]
+fn direct_ones() {
+    faults("");
+    for name in ["seed_matmul", "seed_attention"] {
+        let image = image::direct(name, Arch::Aie2).unwrap();
+        for (number, entry) in image.entries.iter().enumerate() {
+            let work = |mut device: Box<dyn Device>, image: &KernelImage| {
+                let context = device.load(image).unwrap();
+                let buffers: Vec<_> = (0..)
+                    .zip(&entry.arguments)
+                    .map(|(seed, argument)| {
+                        let buffer = device.alloc(argument.len_bytes, argument.role).unwrap();
+                        device
+                            .host_mut(buffer.id())
+                            .unwrap()
+                            .copy_from_slice(&noise(seed, argument.len_bytes));
+                        device.push(buffer.id(), 0..argument.len_bytes).unwrap();
+                        buffer
+                    })
+                    .collect();
+                let launch = Launch {
+                    kernel: context.kernel(number),
+                    buffers: buffers.iter().map(|b| b.id()).collect(),
+                };
+                let ticket = device.submit(&Batch::new(vec![launch]).unwrap()).unwrap();
+                assert_eq!(device.wait(ticket, None).unwrap(), Progress::Done);
+                let out = buffers.last().unwrap();
+                device.pull(out.id(), 0..out.len_bytes()).unwrap();
+                device.host(out.id()).unwrap().to_vec()
+            };
+            let got = work(Box::new(XrtDevice::open().unwrap()), &in_xclbin(image.clone()));
+            let want = work(Box::new(Emulator::builder().open().unwrap()), &image);
+            assert!(got == want && want.iter().any(|byte| *byte != 0), "{}", entry.name);
+        }
+    }
 }
 
 #[test]

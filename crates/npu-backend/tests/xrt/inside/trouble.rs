@@ -159,6 +159,41 @@ fn a_launch_that_the_driver_forgets_is_told_and_its_context_is_made_anew() {
 
 #[test]
 #[ignore = "played inside the stage"]
+fn a_submission_that_is_refused_is_told_and_its_context_is_made_anew() {
+    for count in [1, 3] {
+        let (mut device, context) = ready("exec-fails=1");
+        // Every place of the device is taken.
+        for _ in 1..6 {
+            device.load(&image()).unwrap();
+        }
+        let scratch = device.alloc(LEN, BufferRole::Scratch).unwrap();
+        let batch = bumps(context, &scratch, count);
+        let taken = device.submit(&batch).unwrap();
+        assert_eq!(device.wait(taken, None).unwrap(), Progress::Done);
+        // The same commands once more.
+        let refused = device.submit(&batch).unwrap();
+        match device.wait(refused, None) {
+            Err(Error::Launch { index: 0, state: CommandState::Abort, why, .. }) => {
+                assert!(why.contains("did not take it"), "{why}");
+            }
+            other => panic!("{count}: {other:?}"),
+        }
+        works(&mut device, context);
+    }
+}
+
+#[test]
+#[ignore = "played inside the stage"]
+fn contexts_that_others_hold_are_told_apart_from_ours() {
+    faults("contexts-elsewhere=5");
+    let mut device = XrtDevice::open().unwrap();
+    device.load(&image()).unwrap();
+    let error = device.load(&image()).unwrap_err();
+    assert!(matches!(&error, Error::ContextRefused { why } if why.contains("CREATE_HWCTX")), "{error}");
+}
+
+#[test]
+#[ignore = "played inside the stage"]
 fn one_context_too_many_is_told() {
     let (mut device, _) = ready("");
     for _ in 1..6 {

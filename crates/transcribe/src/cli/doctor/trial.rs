@@ -44,7 +44,11 @@ fn failed(error: Error) -> Trial {
             why,
             "build the kernels from this program's sources: `make -C kernels` (see kernels/README.md)".into(),
         ),
-        Error::NoContext { .. } => (None, said, "end the other programs that use the NPU".into()),
+        Error::NoContext { .. } | Error::ContextRefused { .. } => (
+            None,
+            said,
+            "end the other programs that use the NPU; if there are none, `sudo dmesg | grep amdxdna` says why".into(),
+        ),
         Error::Alloc { .. } => (None, said, "give the program more memory, or end others".into()),
         _ => (
             None,

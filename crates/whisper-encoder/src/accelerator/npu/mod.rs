@@ -31,7 +31,8 @@ use crate::checkpoint::Weight;
 use crate::config::HEAD_DIM;
 use crate::{CancelToken, Error, Result};
 
-/// Failures in a row after which the device is left alone: each may take the driver's two seconds.
+/// Failures in a row after which the device is left alone: each may take the two seconds of AMD's driver, or the sixty of
+/// Linux's own.
 const PATIENCE: u32 = 3;
 
 /// Types that the device multiplies.

@@ -297,6 +297,7 @@ pub(super) static TABLE: xrt_shim_api = xrt_shim_api {
     kernel_group_id: Some(kernel_group_id),
     kernel_close: Some(kernel_close),
     bo_create: Some(bo_create),
+    bo_create_part: None,
     bo_map: Some(bo_map),
     bo_sync: Some(bo_sync),
     bo_close: Some(bo_close),
