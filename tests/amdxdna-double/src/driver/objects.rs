@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::client::Client;
 use super::{Node, State, addresses, hand_out};
 use crate::abi::{self, CreateBo, GemClose, GetBoInfo, INVALID_ADDR, PrimeHandle, SyncBo, VaEntry, VaTable};
-use crate::errno::{Answer, EAGAIN, EINVAL, ENOENT, ENOMEM, ENOSPC, EOPNOTSUPP};
+use crate::errno::{Answer, EAGAIN, EINVAL, ENOMEM, ENOSPC, EOPNOTSUPP};
 use crate::region::{self, Memory};
 use crate::user;
 
