@@ -8,8 +8,11 @@
 
 use std::path::{Path, PathBuf};
 
+use half::f16;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 use transcribe::mel::{N_SAMPLES, log_mel, pad_or_trim};
-use transcribe::model::OpenOptions;
+use transcribe::model::{ModelSource, OpenOptions};
 use transcribe::pipeline::{self, TranscribeOptions};
 use whisper_encoder::{CancelToken, Device, LogMel, Precision};
 use workspace_tests::engine::{self, Model};
@@ -91,13 +94,64 @@ fn layer_by_layer() {
 /// The gate of `Precision::Auto`: at least 95 % of the recordings read the same as in f32, and the word error rate
 /// stays within 0.1 points.
 #[test]
-#[allow(clippy::cast_precision_loss, reason = "counts of files")]
 fn auto_reads_what_f32_reads() {
+    gate(&model(Precision::F32), &model(Precision::Auto));
+}
+
+/// The same of a checkpoint in f16, as most are published: the encoder is in bf16 then, the decoder's weights too.
+#[test]
+fn auto_reads_what_f32_reads_of_a_float_checkpoint() {
+    let folder = float_checkpoint();
+    let open = |precision| {
+        let options = OpenOptions { device: Device::Cpu, precision, ..OpenOptions::default() };
+        let files = transcribe::model::folder::open(folder.path(), "floats", ModelSource::Path).unwrap();
+        transcribe::model::open(&files, &options).unwrap()
+    };
+    gate(&open(Precision::F32), &open(Precision::Auto));
+}
+
+/// The bundled checkpoint with its int8 rows times their scales, in f16.
+fn float_checkpoint() -> tempfile::TempDir {
+    let (from, folder) = (repository().join("models/whisper-base-int8"), tempfile::tempdir().unwrap());
+    for entry in std::fs::read_dir(&from).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let bytes = std::fs::read(from.join("model.safetensors")).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let mut floats: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (name, tensor) in stored.iter() {
+        if name.ends_with(".weight_scale") {
+            continue;
+        }
+        let shape = tensor.shape().to_vec();
+        if tensor.dtype() != Dtype::I8 {
+            floats.push((name.to_owned(), tensor.dtype(), shape, tensor.data().to_vec()));
+            continue;
+        }
+        let scales = stored.tensor(&format!("{name}_scale")).unwrap();
+        let scales = scales.data().as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+        let rows = tensor.data().chunks_exact(shape[1]).zip(scales);
+        let f16s = rows.flat_map(|(row, scale)| {
+            row.iter().map(move |&q| f16::from_f32(f32::from(q.cast_signed()) * scale).to_le_bytes())
+        });
+        floats.push((name.to_owned(), Dtype::F16, shape, f16s.flatten().collect()));
+    }
+    let views = floats
+        .iter()
+        .map(|(name, dtype, shape, data)| (name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+    safetensors::serialize_to_file(views, None, &folder.path().join("model.safetensors")).unwrap();
+    folder
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts of files")]
+fn gate(exact: &Model, fast: &Model) {
     let files = recordings();
-    let (exact, fast) = (model(Precision::F32), model(Precision::Auto));
     let (mut same, mut of_exact, mut of_fast) = (0, WordErrors::default(), WordErrors::default());
     for path in &files {
-        let (want, got) = (text(&exact, path), text(&fast, path));
+        let (want, got) = (text(exact, path), text(fast, path));
         if got == want {
             same += 1;
         } else {

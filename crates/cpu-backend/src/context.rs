@@ -16,7 +16,7 @@ enum Threads {
 }
 
 /// What products of many rows may round their activations to.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Activations {
     /// bf16 where the weights are.
     Default,
@@ -184,6 +184,6 @@ impl Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Context({}, {} threads)", self.level, self.threads)
+        write!(f, "Context({}, {} threads, {:?} activations)", self.level, self.threads, self.activations)
     }
 }

@@ -18,8 +18,10 @@
 //! Sums are in f32 in an order that depends on the level and on the count of rows, so results differ between
 //! levels by rounding, and by nothing else. On levels with products in bf16, [`attention()`] and layers kept in bf16
 //! round what they multiply to it, unless [`Context::with_f32_activations`] forbids it; in 8 bits only if
-//! [`Context::with_int8_activations`] asks. The count of threads changes nothing. Operations take their working
-//! memory once per thread and keep it: the steady state allocates nothing.
+//! [`Context::with_int8_activations`] asks; queries and weights of attention against a cache of whole numbers are rounded to
+//! 16 bits where the level multiplies those. The count of threads changes nothing. Operations take their working
+//! memory once per thread and keep it: the encoder's steady state allocates nothing. Filling a cache of whole numbers takes
+//! a few rows of new memory.
 //!
 //! Lengths that disagree are the caller's mistakes and panic, as indexing does; what may come from a file
 //! (weights) is checked with an [`Error`].

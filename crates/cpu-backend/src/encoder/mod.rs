@@ -77,7 +77,7 @@ const EPS: f32 = 1e-5;
 /// Nothing is allocated once `workspace` and the threads' own working memory have grown to the shape.
 ///
 /// # Panics
-/// When `x` is not whole rows or a block does not [`fit`](Block::fits).
+/// When `x` is not whole rows, a block does not [`fit`](Block::fits), or blocks differ in their heads.
 pub fn encode_blocks(
     ctx: &Context,
     blocks: &[Block],
@@ -90,6 +90,7 @@ pub fn encode_blocks(
     assert!(blocks.iter().all(|block| block.fits(d_model)), "a block does not fit {d_model} features");
     let rows = x.len() / d_model;
     let Some(first) = blocks.first() else { return true };
+    assert!(blocks.iter().all(|block| block.heads == first.heads), "blocks with other counts of heads");
     if rows == 0 {
         return true;
     }

@@ -1,7 +1,7 @@
 //! The SIMD kernels and the only door to them: methods on [`Level`], which check every bound and then jump.
 //!
 //! `generic/` holds the arithmetic, `portable/`, `avx2/` and `avx512/` a vector type each and the generic
-//! kernels compiled for it; `amx/` products of tiles, with AVX-512 for all else. The crate's other `unsafe`: aligned memory (`aligned.rs`), the lifetime that the thread pool
+//! kernels compiled for it; `amx/` products of tiles, with AVX-512 for all else. The crate's other `unsafe`: weights mapped from files (`resident.rs`), the lifetime that the thread pool
 //! forgets for one call (`pool.rs`), and where operations hand disjoint parts of an output to threads.
 
 #[cfg(target_arch = "x86_64")]

@@ -68,6 +68,56 @@ fn many_queries() {
     }
 }
 
+/// Equal scores: each output counts the keys whose value has a one there, and no others, to the last one. Exact in bf16, too.
+#[test]
+fn no_key_is_left_out_and_none_is_made_up() {
+    let (queries, d) = (50, 64);
+    for ctx in contexts() {
+        for keys in [1, 31, 32, 33, 65, 255, 256, 257, 300, 1499, 1500, 1501] {
+            let (q, k) = (vec![0.0; queries * d], numbers(2, keys * d));
+            let v: Vec<f32> = (0..keys * d).map(|i| f32::from(u8::from(i % d == i / d % d))).collect();
+            for mask in [Mask::None, Mask::Causal] {
+                let mut got = vec![f32::NAN; queries * d];
+                attention(&ctx, &q, &k, &v, 1, d, mask, 0.125, &mut got);
+                let want: Vec<f64> = (0..queries * d)
+                    .map(|i| {
+                        let seen = match mask {
+                            Mask::None => keys,
+                            Mask::Causal => (keys + i / d + 1).saturating_sub(queries),
+                        };
+                        let counted = (0..seen).filter(|key| key % d == i % d).count();
+                        counted as f64 / (seen as f64).max(1.0)
+                    })
+                    .collect();
+                check(&format!("{ctx:?} {mask:?}, {keys} keys"), &got, &want, |i| 1e-6 * want[i]);
+            }
+        }
+    }
+}
+
+/// Each query is meant for one key: the key's bits, of which two differ in five places at least. What it gets is that key's
+/// value, whether the scores tower or are in reach of each other.
+#[test]
+fn every_key_is_found_with_its_own_value() {
+    let d = 64;
+    let code = |key: usize| (0..d).map(move |i| if i < 55 && key >> (i % 11) & 1 == 1 { 1.0 } else { -1.0 });
+    for ctx in contexts() {
+        for (keys, step) in [(31, 1), (33, 1), (257, 1), (1500, 29)] {
+            let sought: Vec<usize> = (0..keys).rev().step_by(step).collect();
+            let k: Vec<f32> = (0..keys).flat_map(code).collect();
+            let v: Vec<f32> = numbers(3, keys * d).iter().map(|&v| bf16::from_f32(v).to_f32()).collect();
+            for size in [16.0_f32, 64.0] {
+                let q: Vec<f32> = sought.iter().flat_map(|&key| code(key).map(|bit| bit * size)).collect();
+                let want = reference::attention(&wide(&q), &wide(&k), &wide(&v), 1, d, |_| keys, 0.125);
+                let mut got = vec![f32::NAN; q.len()];
+                attention(&ctx, &q, &k, &v, 1, d, Mask::None, 0.125, &mut got);
+                let bound = if ctx.bf16_products() { 3.0 * U_BF16 } else { 1e-4 };
+                check(&format!("{ctx:?}, {keys} keys, {size}"), &got, &want, |_| bound);
+            }
+        }
+    }
+}
+
 #[test]
 fn many_causal_queries() {
     for ctx in contexts() {

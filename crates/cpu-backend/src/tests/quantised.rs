@@ -52,11 +52,25 @@ fn check_attention(
     // A query's 16 bits are off by a 65534th of its largest number, which is at most 1, and sums of whole numbers by little.
     let size = f64::from(factor) * head_dim as f64;
     let of_score = size * (1.0 / 65534.0 + gamma(head_dim + 6));
-    // That is relative for weights, twice; each weight is off by a 65534th of the largest, which is 1, as is the least
-    // that they sum to.
-    let bound = 2.0 * (of_score + 4.0 * U) + len as f64 / 65534.0 + 2.0 * gamma(len + 8);
+    // That is relative for weights, twice; each weight is off by a 65534th of the largest, which is 1, before all are divided
+    // by their sum.
+    let sum = |i: usize| {
+        let (row, head) = (i / width, i % width / head_dim);
+        let score = |key: usize| {
+            let at = |x: &[f64], row: usize| x[row * width + head * head_dim..][..head_dim].to_vec();
+            at(&q, row).iter().zip(at(&k, key)).map(|(a, b)| a * b).sum::<f64>() * f64::from(factor)
+        };
+        let scores: Vec<f64> = (0..sees(row)).map(score).collect();
+        let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        scores.iter().map(|score| (score - most).exp()).sum::<f64>().max(1.0)
+    };
+    let sums: Vec<f64> = (0..rows * heads).map(|i| sum(i / heads * width + i % heads * head_dim)).collect();
+    let bound = |i: usize| {
+        let sum = sums[i / width * heads + i % width / head_dim];
+        2.0 * (of_score + 4.0 * U) + len as f64 / 65534.0 / sum + 2.0 * gamma(len + 8)
+    };
     let what = format!("{ctx:?} {mask:?} {heads} × {head_dim}, {rows} rows, {len} keys");
-    check(&what, &got, &want, |_| bound);
+    check(&what, &got, &want, bound);
     for (i, &score) in scores.iter().enumerate() {
         let (row, key) = (i / len, i % len);
         let part = |x: &[f64], at: usize| x[at * width + last * head_dim..][..head_dim].to_vec();

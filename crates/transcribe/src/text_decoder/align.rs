@@ -1,5 +1,6 @@
 //! One teacher-forced pass that keeps the alignment heads' cross-attention scores.
 
+use cpu_backend::{Level, largest, sum_exp};
 use whisper_encoder::{CancelToken, Result};
 
 use super::network::Watch;
@@ -69,6 +70,7 @@ impl TextDecoder {
         let (d, n_vocab) = (config.d_model, config.n_vocab);
         // The position before a token tells it. A few rows at a time read the vocabulary's weights once for all.
         let hidden = &scratch.h[(text.start - 1) * d..(text.end - 1) * d];
+        let level = self.context.level();
         let mut logits = vec![0.0; LOGIT_ROWS * n_vocab];
         let mut token_probs = Vec::with_capacity(text.len());
         for (hidden, tokens) in hidden.chunks(LOGIT_ROWS * d).zip(tokens[text].chunks(LOGIT_ROWS)) {
@@ -76,18 +78,18 @@ impl TextDecoder {
             let logits = &mut logits[..tokens.len() * n_vocab];
             self.logits(hidden, logits);
             let rows = logits.chunks_exact(n_vocab).zip(tokens);
-            token_probs.extend(rows.map(|(row, &token)| probability(&row[..eot as usize], token as usize)));
+            token_probs
+                .extend(rows.map(|(row, &token)| probability(level, &row[..eot as usize], token as usize)));
         }
         Ok(Alignment { heads: heads.len(), tokens: tokens.len(), frames, qk, token_probs })
     }
 }
 
 /// Softmax of `logits` at `token`; 0 for a token beyond them.
-fn probability(logits: &[f32], token: usize) -> f32 {
+fn probability(level: Level, logits: &[f32], token: usize) -> f32 {
     let Some(&logit) = logits.get(token) else { return 0.0 };
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|&l| f64::from(l - max).exp()).sum();
+    let most = largest(level, logits);
     #[allow(clippy::cast_possible_truncation, reason = "a probability")]
-    let probability = (f64::from(logit - max).exp() / sum) as f32;
+    let probability = (f64::from(logit - most).exp() / sum_exp(level, logits, most)) as f32;
     probability
 }

@@ -66,12 +66,11 @@ impl Inference for WindowInference<'_> {
         }
         self.decoder.forward(tokens, &mut self.cache, self.cross, &mut self.scratch, None);
         let d = self.decoder.config().d_model;
-        let one = |&at: &usize| {
-            let mut logits = vec![0.0; self.n_vocab()];
-            self.decoder.logits(&self.scratch.h[at * d..(at + 1) * d], &mut logits);
-            logits
-        };
-        Ok(logits_at.iter().map(one).collect())
+        // All at once: the vocabulary's weights are read once.
+        let rows = logits_at.iter().flat_map(|&at| &self.scratch.h[at * d..(at + 1) * d]);
+        let mut logits = vec![0.0; logits_at.len() * self.n_vocab()];
+        self.decoder.logits(&rows.copied().collect::<Vec<_>>(), &mut logits);
+        Ok(logits.chunks_exact(self.n_vocab()).map(<[f32]>::to_vec).collect())
     }
 
     fn rearrange(&mut self, source: &[usize]) -> Result<()> {
