@@ -25,6 +25,11 @@ pub(crate) fn repository() -> PathBuf {
     package.join("../..").canonicalize().unwrap()
 }
 
+/// Whether what cannot be tested is a failure, too.
+pub(crate) fn required() -> bool {
+    env::var_os("XRT_REQUIRED").is_some_and(|value| value == "1")
+}
+
 /// Everything that a program needs to run on XRT over the double.
 pub(crate) struct Stage {
     pub(crate) shim: PathBuf,
@@ -47,8 +52,7 @@ impl Stage {
             // Out of reach, or gone from the suite: the script says what it means.
             Some(77 | 78) => {
                 std::io::stderr().write_all(&output.stderr).unwrap();
-                let required = env::var_os("XRT_REQUIRED").is_some_and(|value| value == "1");
-                assert!(!required, "XRT_REQUIRED=1, and {}", String::from_utf8_lossy(&output.stderr));
+                assert!(!required(), "XRT_REQUIRED=1, and {}", String::from_utf8_lossy(&output.stderr));
                 return None;
             }
             _ => panic!("{}: {}", sandbox.display(), String::from_utf8_lossy(&output.stderr)),

@@ -107,7 +107,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "PRECISION", default_value = "auto", value_parser = precisions(), ignore_case = true)]
     pub precision: Precision,
     /// Threads of the processor; 0 takes one per core
-    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true, value_parser = super::values::count)]
+    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true, value_parser = super::values::count::<usize>)]
     pub threads: usize,
     /// Instructions of the processor: portable, avx2, avx512 or amx; the fastest that it has unless given
     #[arg(long, value_name = "LEVEL", value_parser = LevelParser, hide_possible_values = true)]
@@ -185,7 +185,7 @@ pub struct BenchArgs {
     #[arg(long)]
     pub all_ways: bool,
     /// Threads of the processor; 0 takes one per core
-    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true, value_parser = super::values::count)]
+    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true, value_parser = super::values::count::<usize>)]
     pub threads: usize,
     /// Write JSON: {device, modelled_device, …} and of a product {shape, products, ways}, of the processor {limits,
     /// models, suggestions}; times in seconds, of a product `modelled` or `measured` by name

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::values::{
-    ClipTimes, Language, Maybe, TokenIds, boolean, clip_times, language, maybe_count, maybe_number,
-    not_negative, seed, token_ids,
+    ClipTimes, Language, Maybe, TokenIds, boolean, clip_times, count, language, maybe_count, maybe_number,
+    not_negative, token_ids,
 };
 use crate::decoding::Task;
 
@@ -56,7 +56,7 @@ pub struct DecodeArgs {
     #[arg(long, value_name = "TIMES", default_value = "0", allow_hyphen_values = true, value_parser = clip_times)]
     pub clip_timestamps: ClipTimes,
     /// Seed of the sampling at temperatures above 0
-    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true, value_parser = seed)]
+    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true, value_parser = count::<u64>)]
     pub seed: u64,
 }
 

@@ -1,6 +1,7 @@
 //! Values as typed on the command line: Python's spellings of booleans and None, times, token ids, languages, devices.
 
 use std::ffi::OsStr;
+use std::str::FromStr;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use cpu_backend::Level;
@@ -82,19 +83,11 @@ pub(super) fn maybe_count(text: &str) -> Parsed<Maybe<usize>> {
     if is_none(text) {
         return Ok(Maybe(None));
     }
-    text.trim()
-        .parse()
-        .map(|value| Maybe(Some(value)))
-        .map_err(|_| "write a whole number, 0 or more, or None".into())
+    count(text).map(|value| Maybe(Some(value))).map_err(|why| format!("{why}, or None"))
 }
 
-/// A whole number of at least 0.
-pub(super) fn count(text: &str) -> Parsed<usize> {
-    text.trim().parse().map_err(|_| "write a whole number, 0 or more".into())
-}
-
-/// A whole number of at least 0, of 64 bits everywhere.
-pub(super) fn seed(text: &str) -> Parsed<u64> {
+/// A whole number, of an unsigned type.
+pub(super) fn count<T: FromStr>(text: &str) -> Parsed<T> {
     text.trim().parse().map_err(|_| "write a whole number, 0 or more".into())
 }
 
