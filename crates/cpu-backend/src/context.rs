@@ -108,8 +108,8 @@ impl Context {
 
     /// Lets products of more than 8 rows with weights kept as int8 round the activations to 8 bits too, with one scale and
     /// zero point per row, where the level has VNNI: about twice the rate of bf16 products. The steps are a 255th of a
-    /// row's range, in which up to 16 outliers need not lie: what exceeds it is multiplied in f32. A loss of accuracy still:
-    /// never the default.
+    /// row's range, in which up to 16 outliers need not lie: what exceeds it is multiplied in f32. [`crate::attention()`]
+    /// rounds to 8 bits likewise. A loss of accuracy still: never the default.
     #[must_use]
     pub fn with_int8_activations(self) -> Self {
         Self { activations: Activations::Int8, ..self }

@@ -106,7 +106,7 @@ impl Table {
         });
     }
 
-    /// One residual block in one piece; its limit is that of `storage`, though attention is never in whole numbers.
+    /// One residual block in one piece.
     fn block(&self, storage: Storage) {
         let [square, fc1, fc2] = [(D, D), (FFN, D), (D, FFN)].map(|(o, i)| layer(o, i, storage));
         let (gamma, beta) = (vec![1.0; D], vec![0.0; D]);
@@ -174,6 +174,7 @@ fn main() {
     if level.has_vnni() {
         let table = Table { contexts: contexts.map(Context::with_int8_activations) };
         table.products(Storage::Int8);
+        table.attention(Storage::Int8);
         table.block(Storage::Int8);
     }
 }

@@ -5,7 +5,7 @@
 //! Milakov and Gimelshein, 2018, as in FlashAttention). Scores never leave the L1 cache.
 
 use super::heads::{Heads, MAX_HEAD_DIM, Packing, Shape};
-use super::{Mask, fused};
+use super::{Mask, bytes, fused};
 use crate::context::Context;
 use crate::kernels::{Disjoint, MAX_TILE_ROWS, Matrix, Number, PANEL, row_stride};
 use crate::scratch;
@@ -17,15 +17,16 @@ const KEYS: usize = 8 * PANEL;
 const SCORE_STRIDE: usize = KEYS + 16;
 /// Tiles of queries of one task.
 const TASK_TILES: usize = 4;
-/// Positions that one task packs.
-const PACK: usize = 8 * PANEL;
+/// Rows below which packing them is not worth another thread.
+const PACK: usize = PANEL;
 
 /// `out[i] = softmax(scale · q[i]·Kᵀ)·V` per head, for `q` and `out` `[queries, heads · head_dim]` and `k` and `v`
 /// `[keys, heads · head_dim]`, all row-major with the heads side by side.
 ///
 /// With [`Mask::Causal`] the queries are the last positions of the keys. A query that sees no key gives zeros.
 /// A context that has products in bf16, see [`Context::with_f32_activations`], rounds queries, keys, values and
-/// weights to it.
+/// weights to it; one [`with_int8_activations`](Context::with_int8_activations) to 8 bits, each head's rows with a scale of
+/// their own and weights with one for every 128 keys.
 ///
 /// # Panics
 /// When a length is not whole rows, `k` and `v` (or `q` and `out`) differ, or `head_dim` is over 256.
@@ -48,41 +49,46 @@ pub fn attention(
     let (queries, keys) = (q.len() / width, k.len() / width);
     let shape = Shape { level: ctx.level(), number: number(ctx), heads, head_dim, queries, keys };
     scratch::with_bytes(shape.bytes(), |bytes| {
-        pack(ctx, &Packing::new(shape, bytes), q, k, v, scale * unit(shape.number), shape);
-        attend_all(ctx, &Heads::of(shape, bytes), mask, out);
+        scratch::with(shape.scales(), |scales| {
+            pack(ctx, &Packing::new(shape, bytes, scales), q, k, v, scale * unit(shape.number));
+            attend_all(ctx, &Heads::of(shape, bytes, scales), mask, out);
+        });
     });
 }
 
 /// What the products of attention multiply in `ctx`.
 pub(crate) fn number(ctx: &Context) -> Number {
-    if ctx.bf16_products() { Number::Bf16 } else { Number::F32 }
+    if ctx.int8_products() {
+        Number::U8
+    } else if ctx.bf16_products() {
+        Number::Bf16
+    } else {
+        Number::F32
+    }
 }
 
-/// What scores are counted in: in bf16, weights are powers of two.
+/// What scores are counted in: where weights are powers of two, in octaves.
 pub(crate) fn unit(number: Number) -> f32 {
-    if number == Number::Bf16 { std::f32::consts::LOG2_E } else { 1.0 }
+    if number == Number::F32 { 1.0 } else { std::f32::consts::LOG2_E }
 }
 
 /// Packs whole rows.
-fn pack(ctx: &Context, to: &Packing, q: &[f32], k: &[f32], v: &[f32], scale: f32, shape: Shape) {
-    let Shape { heads, head_dim, queries, keys, .. } = shape;
+fn pack(ctx: &Context, to: &Packing, q: &[f32], k: &[f32], v: &[f32], scale: f32) {
+    let Shape { heads, head_dim, queries, keys, .. } = to.shape();
     let width = heads * head_dim;
-    let chunks = queries.max(keys).div_ceil(PACK);
-    ctx.run(heads * chunks, |task| {
-        let (head, first) = (task / chunks, task % chunks * PACK);
-        let mut scaled = [0.0; MAX_HEAD_DIM];
-        let at = |row: usize| row * width + head * head_dim..row * width + (head + 1) * head_dim;
-        for row in first..(first + PACK).min(queries) {
-            let scaled = &mut scaled[..head_dim];
-            scaled.iter_mut().zip(&q[at(row)]).for_each(|(to, q)| *to = q * scale);
-            // SAFETY: these rows of this head belong to this task alone.
-            unsafe { to.put_query(head, row, 0, scaled) };
-        }
-        for key in first..(first + PACK).min(keys) {
-            // SAFETY: these positions of this head belong to this task alone.
-            unsafe {
-                to.put_key(head, key, 0, &k[at(key)]);
-                to.put_value(head, key, 0, &v[at(key)]);
+    let at = |row: usize| row * width..(row + 1) * width;
+    ctx.split(queries.max(keys), PACK, |share| {
+        for row in share {
+            if row < queries {
+                // SAFETY: this row belongs to this share alone.
+                unsafe { to.put_query(row, &q[at(row)], scale) };
+            }
+            if row < keys {
+                // SAFETY: this position belongs to this share alone.
+                unsafe {
+                    to.put_key(row, &k[at(row)]);
+                    to.put_value(row, &v[at(row)]);
+                }
             }
         }
     });
@@ -107,9 +113,14 @@ pub(crate) fn attend_all(ctx: &Context, packed: &Heads, mask: Mask, out: &mut [f
                 let to = out.row(row - first);
                 to.iter_mut().zip(values).for_each(|(to, v)| *to = v * factor);
             };
+            let sees = |row| mask.visible(row, queries, keys);
+            if number == Number::U8 {
+                bytes::attend(packed, head, rows, sees, give);
+                continue;
+            }
             let all = mask == Mask::None && keys > 0 && level.weighs(number);
             if !(all && fused::attend(packed, head, rows.clone(), &mut give)) {
-                tile.attend(packed, head, rows, |row| mask.visible(row, queries, keys), give);
+                tile.attend(packed, head, rows, sees, give);
             }
         }
     });

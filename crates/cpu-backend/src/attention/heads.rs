@@ -5,18 +5,25 @@
 //! | queries | rows of `head_dim`, in the numbers of the product, whole tiles of rows |
 //! | keys | panels of 32 positions, `[head_dim / g][32][g]`: the scores' right operand |
 //! | values | panels of 32 dimensions, `[positions / g][32][g]`: the right operand of the weights |
+//!
+//! In bytes, each row of a head has its own scale, and groups of values lie in the order of [`byte_group_place`].
 
-use crate::kernels::{Disjoint, Number, PANEL, row_stride};
+use crate::kernels::{BYTE_KEYS, ByteRow, Disjoint, KeyTerms, Number, PANEL, byte_group_place, row_stride};
 use crate::level::Level;
 
 /// Most dimensions of a head.
 pub(crate) const MAX_HEAD_DIM: usize = 256;
 
+/// The least scale of a value: a row of zeros has one, too, and its logarithm and inverse.
+const LEAST_VALUE_SCALE: f32 = 1e-18;
+
+/// Numbers kept for each key in bytes, see [`KeyTerms`].
+const TERMS: usize = 4;
+
 /// What is packed, and in which numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) level: Level,
-    /// f32 or bf16.
     pub(crate) number: Number,
     pub(crate) heads: usize,
     pub(crate) head_dim: usize,
@@ -35,9 +42,9 @@ impl Shape {
         row_stride(self.depth() * self.number.size())
     }
 
-    /// Positions whose values are kept: whole groups.
+    /// Positions whose values are kept: whole groups, in bytes whole blocks of them.
     fn kept_keys(self) -> usize {
-        self.keys.next_multiple_of(4)
+        self.keys.next_multiple_of(if self.number == Number::U8 { BYTE_KEYS } else { 4 })
     }
 
     pub(super) fn key_panel(self) -> usize {
@@ -48,11 +55,21 @@ impl Shape {
         self.kept_keys() * PANEL * self.number.size()
     }
 
+    /// The parts of a row that belong to each head.
+    fn split(self, x: &[f32]) -> impl Iterator<Item = &[f32]> {
+        assert_eq!(x.len(), self.heads * self.head_dim);
+        x.chunks_exact(self.head_dim)
+    }
+
+    fn kept_queries(self) -> usize {
+        self.queries.next_multiple_of(self.level.tile_rows())
+    }
+
     /// Bytes of one head's queries, keys and values.
     fn parts(self) -> [usize; 3] {
         [
-            self.queries.next_multiple_of(self.level.tile_rows()) * self.query_stride(),
-            self.keys.div_ceil(PANEL) * self.key_panel(),
+            self.kept_queries() * self.query_stride(),
+            self.kept_keys().div_ceil(PANEL) * self.key_panel(),
             self.head_dim.div_ceil(PANEL) * self.value_panel(),
         ]
     }
@@ -60,6 +77,19 @@ impl Shape {
     /// Bytes of all.
     pub(crate) fn bytes(self) -> usize {
         self.heads * self.parts().iter().sum::<usize>()
+    }
+
+    /// Scales of one head's queries, and terms of its keys.
+    fn scale_parts(self) -> [usize; 2] {
+        match self.number {
+            Number::U8 => [self.kept_queries(), TERMS * self.kept_keys()],
+            _ => [0, 0],
+        }
+    }
+
+    /// Scales of all.
+    pub(crate) fn scales(self) -> usize {
+        self.heads * self.scale_parts().iter().sum::<usize>()
     }
 }
 
@@ -69,6 +99,8 @@ pub(crate) struct Packing<'a> {
     queries: Disjoint<'a, u8>,
     keys: Disjoint<'a, u8>,
     values: Disjoint<'a, u8>,
+    query_scales: Disjoint<'a>,
+    key_terms: Disjoint<'a>,
 }
 
 /// Packed heads.
@@ -78,15 +110,19 @@ pub(crate) struct Heads<'a> {
     queries: &'a [u8],
     keys: &'a [u8],
     values: &'a [u8],
+    query_scales: &'a [f32],
+    key_terms: &'a [f32],
 }
 
 impl<'a> Heads<'a> {
-    /// What [`Packing`] wrote into `bytes`.
-    pub(crate) fn of(shape: Shape, bytes: &'a [u8]) -> Self {
+    /// What [`Packing`] wrote into `bytes` and `scales`.
+    pub(crate) fn of(shape: Shape, bytes: &'a [u8], scales: &'a [f32]) -> Self {
         let [queries, keys, values] = shape.parts().map(|part| part * shape.heads);
+        let [of_queries, of_keys] = shape.scale_parts().map(|part| part * shape.heads);
         let (queries, rest) = bytes.split_at(queries);
         let (keys, rest) = rest.split_at(keys);
-        Self { shape, queries, keys, values: &rest[..values] }
+        let (query_scales, terms) = scales.split_at(of_queries);
+        Self { shape, queries, keys, values: &rest[..values], query_scales, key_terms: &terms[..of_keys] }
     }
 
     /// Queries of one head from `row` on.
@@ -106,12 +142,27 @@ impl<'a> Heads<'a> {
         let (part, size) = (self.shape.parts()[2], self.shape.value_panel());
         &self.values[head * part + panel * size..][from * PANEL * self.shape.number.size()..size]
     }
+
+    /// What the bytes of one head's queries count, from `row` on.
+    pub(super) fn query_scales(&self, head: usize, row: usize) -> &[f32] {
+        let part = self.shape.scale_parts()[0];
+        &self.query_scales[head * part..(head + 1) * part][row..]
+    }
+
+    /// What the sums of the block of [`BYTE_KEYS`] keys from `from` on stand for.
+    pub(super) fn key_terms(&self, head: usize, from: usize) -> KeyTerms<'_> {
+        let (part, kept) = (self.shape.scale_parts()[1], self.shape.kept_keys());
+        let terms = &self.key_terms[head * part..][..part];
+        let [scale, bias, value_log, value_inverse] =
+            [0, 1, 2, 3].map(|term| &terms[term * kept + from..][..BYTE_KEYS]);
+        KeyTerms { scale, bias, value_log, value_inverse }
+    }
 }
 
 impl<'a> Packing<'a> {
-    /// Into `bytes` of [`Shape::bytes`]. Queries, keys and values that only fill up the last tile, panel or group are set
-    /// to zero: what memory held before must not steer the way a tile goes.
-    pub(crate) fn new(shape: Shape, bytes: &'a mut [u8]) -> Self {
+    /// Into `bytes` of [`Shape::bytes`] and `scales` of [`Shape::scales`]. Queries, keys and values that only fill up the last
+    /// tile, panel or group are set to zero: what memory held before must not steer the way a tile goes.
+    pub(crate) fn new(shape: Shape, bytes: &'a mut [u8], scales: &'a mut [f32]) -> Self {
         let [queries, keys, values] = shape.parts().map(|part| part * shape.heads);
         let (queries, rest) = bytes.split_at_mut(queries);
         let (keys, rest) = rest.split_at_mut(keys);
@@ -119,21 +170,23 @@ impl<'a> Packing<'a> {
         let (head, used) = (shape.parts()[0], shape.queries * shape.query_stride());
         queries.chunks_exact_mut(head.max(1)).for_each(|head| head[used..].fill(0));
         if !shape.keys.is_multiple_of(PANEL) {
-            let head = shape.parts()[1];
-            let last = head - shape.key_panel();
-            keys.chunks_exact_mut(head).for_each(|head| head[last..].fill(0));
+            let used = shape.keys / PANEL * shape.key_panel();
+            keys.chunks_exact_mut(shape.parts()[1]).for_each(|head| head[used..].fill(0));
         }
         if shape.keys < shape.kept_keys() {
-            let tail = 4 * PANEL * shape.number.size();
-            for panel in values.chunks_exact_mut(shape.value_panel()) {
-                panel[shape.value_panel() - tail..].fill(0);
-            }
+            // Whole runs of groups, in whose order the last positions may lie anywhere.
+            let used = shape.keys / BYTE_KEYS * BYTE_KEYS * PANEL * shape.number.size();
+            values.chunks_exact_mut(shape.value_panel()).for_each(|panel| panel[used..].fill(0));
         }
+        let [of_queries, of_keys] = shape.scale_parts().map(|part| part * shape.heads);
+        let (query_scales, terms) = scales.split_at_mut(of_queries);
         Self {
             shape,
             queries: Disjoint::new(queries),
             keys: Disjoint::new(keys),
             values: Disjoint::new(values),
+            query_scales: Disjoint::new(query_scales),
+            key_terms: Disjoint::new(&mut terms[..of_keys]),
         }
     }
 
@@ -142,64 +195,123 @@ impl<'a> Packing<'a> {
         self.shape
     }
 
-    /// Converts up to 32 numbers, from dimension `dim` (whole groups) on; the last ones are filled up with zeros.
-    fn convert<'b>(&self, dim: usize, x: &[f32], buffer: &'b mut [u8; 4 * PANEL]) -> &'b [u8] {
-        let Shape { level, number, head_dim, .. } = self.shape;
-        assert!(dim.is_multiple_of(4) && dim + x.len() <= head_dim, "{} at {dim} of {head_dim}", x.len());
-        let whole = &mut buffer[..x.len().next_multiple_of(4) * number.size()];
-        level.convert(number, x, whole);
-        whole
-    }
-
-    /// Query `row`, already scaled: `x` from dimension `dim` on.
+    /// Query `row` of all heads `[heads · head_dim]`, times `factor`.
     ///
     /// # Safety
-    /// No other thread writes this row of this head.
-    pub(crate) unsafe fn put_query(&self, head: usize, row: usize, dim: usize, x: &[f32]) {
-        let at = head * self.shape.parts()[0] + row * self.shape.query_stride();
-        let mut buffer = [0; 4 * PANEL];
-        for (dim, x) in (dim..).step_by(PANEL).zip(x.chunks(PANEL)) {
-            let bytes = self.convert(dim, x, &mut buffer);
+    /// No other thread writes this row.
+    pub(crate) unsafe fn put_query(&self, row: usize, x: &[f32], factor: f32) {
+        let Shape { level, number, head_dim, .. } = self.shape;
+        let mut buffer = Buffer::new(self.shape);
+        let mut scaled = [0.0; MAX_HEAD_DIM];
+        let scaled = &mut scaled[..head_dim];
+        for (head, x) in self.shape.split(x).enumerate() {
+            let at = head * self.shape.parts()[0] + row * self.shape.query_stride();
+            let bytes = if number == Number::U8 {
+                let rounded = level.round_row(x, true, buffer.bytes());
+                // SAFETY: the caller's.
+                let scale = unsafe { self.query_scales.part(head * self.shape.scale_parts()[0] + row, 1) };
+                scale[0] = rounded.scale * factor;
+                buffer.bytes()
+            } else {
+                scaled.iter_mut().zip(x).for_each(|(to, x)| *to = x * factor);
+                buffer.convert(scaled)
+            };
             // SAFETY: the caller's.
-            unsafe { self.queries.part(at + dim * self.shape.number.size(), bytes.len()) }
-                .copy_from_slice(bytes);
+            unsafe { self.queries.part(at, bytes.len()) }.copy_from_slice(bytes);
         }
     }
 
-    /// The key at position `key`: `x` from dimension `dim` on.
+    /// The keys of all heads at position `key` `[heads · head_dim]`.
     ///
     /// # Safety
-    /// No other thread writes this position of this head.
-    pub(crate) unsafe fn put_key(&self, head: usize, key: usize, dim: usize, x: &[f32]) {
-        let panel = head * self.shape.parts()[1] + key / PANEL * self.shape.key_panel();
-        let mut buffer = [0; 4 * PANEL];
-        for (dim, x) in (dim..).step_by(PANEL).zip(x.chunks(PANEL)) {
-            let bytes = self.convert(dim, x, &mut buffer);
-            let from = panel + dim * PANEL * self.shape.number.size() + key % PANEL * 4;
+    /// No other thread writes this position.
+    pub(crate) unsafe fn put_key(&self, key: usize, x: &[f32]) {
+        let Shape { level, number, .. } = self.shape;
+        let mut buffer = Buffer::new(self.shape);
+        for (head, x) in self.shape.split(x).enumerate() {
+            let bytes = if number == Number::U8 {
+                let ByteRow { scale, sum } = level.round_row(x, false, buffer.bytes());
+                // Queries have their zero at 128.
+                // SAFETY: the caller's.
+                unsafe { self.put_terms(head, key, 0, [scale, -128.0 * scale * sum]) };
+                buffer.bytes()
+            } else {
+                buffer.convert(x)
+            };
+            let from = head * self.shape.parts()[1] + key / PANEL * self.shape.key_panel() + key % PANEL * 4;
             // SAFETY: the caller's; other positions lie between these groups of 4 bytes.
             unsafe { self.keys.scatter::<4>(from, 4 * PANEL, bytes) }
         }
     }
 
-    /// The value at position `key`: `x` from dimension `dim` (a multiple of 32) on.
+    /// The values of all heads at position `key` `[heads · head_dim]`.
     ///
     /// # Safety
-    /// No other thread writes this position of this head.
-    pub(crate) unsafe fn put_value(&self, head: usize, key: usize, dim: usize, x: &[f32]) {
-        let (size, group) = (self.shape.number.size(), self.shape.number.group());
-        let head = head * self.shape.parts()[2];
-        let row = key / group * PANEL * 4 + key % group * size;
-        let mut buffer = [0; 4 * PANEL];
-        for (dim, x) in (dim..).step_by(PANEL).zip(x.chunks(PANEL)) {
-            let bytes = self.convert(dim, x, &mut buffer);
-            let from = head + dim / PANEL * self.shape.value_panel() + row;
-            // SAFETY: the caller's; other positions lie between these numbers.
-            unsafe {
-                match size {
-                    2 => self.values.scatter::<2>(from, 4, bytes),
-                    _ => self.values.part(from, bytes.len()).copy_from_slice(bytes),
+    /// No other thread writes this position.
+    pub(crate) unsafe fn put_value(&self, key: usize, x: &[f32]) {
+        let Shape { level, number, .. } = self.shape;
+        let (size, group) = (number.size(), key / number.group());
+        let mut buffer = Buffer::new(self.shape);
+        for (head, x) in self.shape.split(x).enumerate() {
+            let (bytes, group) = if number == Number::U8 {
+                let scale = level.round_row(x, false, buffer.bytes()).scale;
+                // NaN passes.
+                let scale = if scale < LEAST_VALUE_SCALE { LEAST_VALUE_SCALE } else { scale };
+                // SAFETY: the caller's.
+                unsafe { self.put_terms(head, key, 2, [scale.log2(), 1.0 / scale]) };
+                (buffer.bytes(), byte_group_place(group))
+            } else {
+                (buffer.convert(x), group)
+            };
+            let from = head * self.shape.parts()[2] + group * PANEL * 4 + key % number.group() * size;
+            for (panel, bytes) in bytes.chunks(PANEL * size).enumerate() {
+                let from = from + panel * self.shape.value_panel();
+                // SAFETY: the caller's; other positions lie between these numbers.
+                unsafe {
+                    match size {
+                        1 => self.values.scatter::<1>(from, 4, bytes),
+                        2 => self.values.scatter::<2>(from, 4, bytes),
+                        _ => self.values.part(from, bytes.len()).copy_from_slice(bytes),
+                    }
                 }
             }
         }
+    }
+
+    /// Two of a key's [`KeyTerms`], from the one at place `first` on.
+    ///
+    /// # Safety
+    /// No other thread writes this position.
+    unsafe fn put_terms(&self, head: usize, key: usize, first: usize, terms: [f32; 2]) {
+        let kept = self.shape.kept_keys();
+        let at = head * self.shape.scale_parts()[1] + key;
+        for (i, term) in terms.into_iter().enumerate() {
+            // SAFETY: the caller's.
+            let place = unsafe { self.key_terms.part(at + (first + i) * kept, 1) };
+            place[0] = term;
+        }
+    }
+}
+
+/// A head's row as it is packed, filled up with zeros to whole groups.
+struct Buffer {
+    shape: Shape,
+    bytes: [u8; 4 * MAX_HEAD_DIM],
+}
+
+impl Buffer {
+    fn new(shape: Shape) -> Self {
+        Self { shape, bytes: [0; 4 * MAX_HEAD_DIM] }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.shape.depth() * self.shape.number.size()]
+    }
+
+    fn convert(&mut self, x: &[f32]) -> &mut [u8] {
+        let Shape { level, number, .. } = self.shape;
+        let bytes = self.bytes();
+        level.convert(number, x, bytes);
+        bytes
     }
 }

@@ -1,6 +1,7 @@
 //! Attention: of many positions at once ([`attention`], the encoder) and of a few against a cache ([`attend`], the
 //! decoder).
 
+mod bytes;
 mod cache;
 mod cached;
 mod flash;

@@ -14,7 +14,7 @@ pub(super) fn project(ctx: &Context, block: &Block, x: &[f32], workspace: &mut W
     let rows = x.len() / d_model;
     let cut = blocks(ctx, rows);
     let shape = shape(ctx, block.heads, d_model, rows);
-    let packing = Packing::new(shape, &mut workspace.packed);
+    let packing = Packing::new(shape, &mut workspace.packed, &mut workspace.scales);
     ctx.run(cut.count(), |task| {
         let range = cut.rows(task);
         let x = &x[range.start * d_model..range.end * d_model];
@@ -34,7 +34,7 @@ pub(super) fn after_attention(
     let rows = x.len() / d_model;
     let cut = blocks(ctx, rows);
     let shape = shape(ctx, block.heads, d_model, rows);
-    let packing = Packing::new(shape, &mut workspace.packed);
+    let packing = Packing::new(shape, &mut workspace.packed, &mut workspace.scales);
     let mixed = &workspace.mixed[..rows * d_model];
     let x = Disjoint::new(x);
     ctx.run(cut.count(), |task| {
@@ -88,34 +88,32 @@ impl Chain<'_> {
         let rows = x.len() / self.d_model;
         let head_dim = self.d_model / block.heads;
         let scale = unit(packing.shape().number) / (head_dim as f32).sqrt();
-        let place = |column: usize| (column / head_dim, column % head_dim);
         self.operand(block.query, rows, |operand| {
             self.load_normal(block.attention_norm, x, operand);
-            block.query.product(operand, block.query.panels(), |sums| {
-                sums.each(Ending::Store, |values, row, column| {
-                    let (head, dim) = place(column);
-                    // SAFETY: these rows belong to this task alone.
-                    unsafe { packing.put_query(head, self.first + row, dim, &values.map(|v| v * scale)) };
-                })
+            self.each_row(block.query, operand, |row, query| {
+                // SAFETY: these rows belong to this task alone.
+                unsafe { packing.put_query(self.first + row, query, scale) };
             });
             self.matching(block.key, operand, block, x, |operand| {
-                block.key.product(operand, block.key.panels(), |sums| {
-                    sums.each(Ending::Store, |values, row, column| {
-                        let (head, dim) = place(column);
-                        // SAFETY: as above.
-                        unsafe { packing.put_key(head, self.first + row, dim, values) };
-                    })
+                self.each_row(block.key, operand, |row, key| {
+                    // SAFETY: as above.
+                    unsafe { packing.put_key(self.first + row, key) };
                 });
             });
             self.matching(block.value, operand, block, x, |operand| {
-                block.value.product(operand, block.value.panels(), |sums| {
-                    sums.each(Ending::Store, |values, row, column| {
-                        let (head, dim) = place(column);
-                        // SAFETY: as above.
-                        unsafe { packing.put_value(head, self.first + row, dim, values) };
-                    })
+                self.each_row(block.value, operand, |row, value| {
+                    // SAFETY: as above.
+                    unsafe { packing.put_value(self.first + row, value) };
                 });
             });
+        });
+    }
+
+    /// Calls `f` with each row of layer(operand) `[d_model]`.
+    fn each_row(&self, layer: &Linear, operand: &Operand, f: impl Fn(usize, &[f32])) {
+        scratch::with(operand.rows() * self.d_model, |out| {
+            layer.product(operand, layer.panels(), |sums| sums.into(Ending::Store, out, self.d_model));
+            out.chunks_exact(self.d_model).enumerate().for_each(|(row, out)| f(row, out));
         });
     }
 

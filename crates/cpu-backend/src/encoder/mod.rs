@@ -114,6 +114,6 @@ impl Workspace {
     /// Packed heads to read, and where their mixture goes.
     fn heads(&mut self, ctx: &Context, heads: usize, d_model: usize, rows: usize) -> (Heads<'_>, &mut [f32]) {
         let shape = workspace::shape(ctx, heads, d_model, rows);
-        (Heads::of(shape, &self.packed), &mut self.mixed[..rows * d_model])
+        (Heads::of(shape, &self.packed, &self.scales), &mut self.mixed[..rows * d_model])
     }
 }

@@ -9,6 +9,8 @@ use crate::context::Context;
 pub struct Workspace {
     /// Queries, keys and values of all heads, packed.
     pub(super) packed: Aligned<u8>,
+    /// What they stand for, where those are bytes.
+    pub(super) scales: Aligned<f32>,
     /// What attention gives, `[rows, d_model]`.
     pub(super) mixed: Aligned<f32>,
     /// The convolutions' inputs.
@@ -23,14 +25,19 @@ impl Workspace {
     }
 
     pub(super) fn grow(&mut self, ctx: &Context, heads: usize, d_model: usize, rows: usize) {
-        enlarge(&mut self.packed, shape(ctx, heads, d_model, rows).bytes());
+        let shape = shape(ctx, heads, d_model, rows);
+        enlarge(&mut self.packed, shape.bytes());
+        enlarge(&mut self.scales, shape.scales());
         enlarge(&mut self.mixed, rows * d_model);
     }
 
     /// Bytes that it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.packed.len() + 4 * self.mixed.len() + self.frames[0].len() + self.frames[1].len()
+        self.packed.len()
+            + 4 * (self.scales.len() + self.mixed.len())
+            + self.frames[0].len()
+            + self.frames[1].len()
     }
 }
 

@@ -10,6 +10,7 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bytes;
 mod disjoint;
 mod generic;
 mod instantiate;
@@ -21,6 +22,7 @@ mod words;
 pub(crate) use amx::tiles_are_configured;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::{TileSession, TileUnit, fault as amx_fault, refusal as amx_refusal};
+pub(crate) use bytes::{BYTE_KEYS, ByteRow, KeyTerms, Merge, Softmax, byte_group_place};
 pub(crate) use disjoint::Disjoint;
 pub(crate) use generic::rows::{Columns, Ending};
 pub(crate) use product::{Beyond, MAX_BYTE_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};

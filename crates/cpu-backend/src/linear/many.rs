@@ -127,6 +127,11 @@ impl Operand<'_> {
         self.number
     }
 
+    /// How many they are.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
     fn stride(&self) -> usize {
         row_stride(self.depth * self.number.size())
     }

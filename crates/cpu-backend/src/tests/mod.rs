@@ -6,6 +6,7 @@ mod agreement;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod attention;
+mod attention_bytes;
 mod encoder;
 mod linear;
 mod quantised;

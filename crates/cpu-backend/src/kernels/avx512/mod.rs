@@ -1,5 +1,6 @@
 //! The kernels for AVX-512: 16 lanes, a register block of 12 rows × 32 columns (24 of 32 registers).
 
+mod bytes;
 mod exponentials;
 mod lanes;
 mod pairs;
@@ -7,6 +8,7 @@ mod quads;
 mod weights;
 mod words;
 
+pub(crate) use bytes::{merge, round_row, soften_bytes};
 pub(crate) use exponentials::exp2_bf16;
 pub(crate) use lanes::Avx512;
 pub(crate) use pairs::{narrow, tile_bf16};

@@ -1,0 +1,80 @@
+//! Attention in 8 bits: products of whole numbers, weights rounded for every [`BYTE_KEYS`] keys anew.
+//!
+//! A query and a key are whole numbers times a scale of their own, so a score is an exact sum times two scales. A value's
+//! scale goes into the weight: the power is that of the score plus the scale's logarithm. Within a block of keys the largest
+//! such product is 255 and all are rounded to bytes; sums of blocks are added in f32, as in the online softmax of `flash`.
+//! Divided at the end by the sum of the weights before their rounding, the errors of small weights stay errors of a
+//! half step and do not shift the rest.
+
+use super::heads::{Heads, Shape};
+use crate::kernels::{BYTE_KEYS, MAX_TILE_ROWS, Merge, Number, PANEL, Softmax, Tile, row_stride};
+use crate::scratch;
+use std::ops::Range;
+
+/// f32 between rows of sums of a block: an odd number of cache lines.
+const SUMS_STRIDE: usize = BYTE_KEYS + 16;
+
+/// As `flash::Rows::attend`.
+pub(super) fn attend(
+    packed: &Heads,
+    head: usize,
+    rows: Range<usize>,
+    sees: impl Fn(usize) -> usize,
+    mut give: impl FnMut(usize, &[f32], f32),
+) {
+    let Shape { level, head_dim, .. } = packed.shape;
+    let (height, depth) = (level.tile_rows(), packed.shape.depth());
+    let row_len = head_dim.next_multiple_of(PANEL);
+    let weight_stride = row_stride(BYTE_KEYS);
+    let most_seen = rows.clone().map(&sees).max().unwrap_or(0).min(packed.shape.keys);
+    let mut softmax = [Softmax::START; MAX_TILE_ROWS];
+    let mut merges = [Merge::NOTHING; MAX_TILE_ROWS];
+    let mut weighted = Tile::new();
+    scratch::with(height * (SUMS_STRIDE + row_len), |floats| {
+        scratch::with_bytes(height * weight_stride, |weights| {
+            let (products, sums) = floats.split_at_mut(height * SUMS_STRIDE);
+            sums.fill(0.0);
+            let (queries, stride) = (packed.queries(head, rows.start), packed.shape.query_stride());
+            let factors = packed.query_scales(head, rows.start);
+            for from in (0..most_seen).step_by(BYTE_KEYS) {
+                let n = BYTE_KEYS.min(most_seen - from);
+                for panel in 0..n.div_ceil(PANEL) {
+                    let keys = packed.keys(head, from / PANEL + panel);
+                    let to = &mut products[panel * PANEL..];
+                    level.multiply(Number::U8, queries, stride, keys, depth, to, SUMS_STRIDE, false);
+                }
+                let terms = packed.key_terms(head, from);
+                for (i, row) in rows.clone().enumerate() {
+                    let seen = sees(row).saturating_sub(from).min(n);
+                    let products = &products[i * SUMS_STRIDE..][..BYTE_KEYS];
+                    let weights = &mut weights[i * weight_stride..][..BYTE_KEYS];
+                    merges[i] = match seen {
+                        0 => Merge::NOTHING,
+                        _ => level.soften_bytes(products, terms, factors[i], seen, &mut softmax[i], weights),
+                    };
+                }
+                for panel in 0..row_len / PANEL {
+                    let values = packed.values(head, panel, from);
+                    // In the order of their groups, the keys of a block may lie anywhere in it.
+                    let depth = BYTE_KEYS;
+                    level.multiply(
+                        Number::U8,
+                        weights,
+                        weight_stride,
+                        values,
+                        depth,
+                        &mut weighted.0,
+                        PANEL,
+                        false,
+                    );
+                    level.merge(&merges[..rows.len()], &weighted.0, &mut sums[panel * PANEL..], row_len);
+                }
+            }
+            for (i, row) in rows.enumerate() {
+                let total = softmax[i].total();
+                let factor = if total == 0.0 { 0.0 } else { 1.0 / total };
+                give(row, &sums[i * row_len..][..head_dim], factor);
+            }
+        });
+    });
+}
