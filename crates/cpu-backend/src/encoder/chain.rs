@@ -4,7 +4,7 @@ use super::workspace::shape;
 use super::{Block, EPS, Norm, Workspace};
 use crate::attention::{Packing, unit};
 use crate::context::Context;
-use crate::kernels::{Disjoint, Ending};
+use crate::kernels::{Disjoint, Ending, Number};
 use crate::linear::{Linear, Operand, blocks};
 use crate::scratch;
 
@@ -71,10 +71,14 @@ impl Chain<'_> {
     fn add_perceptron(&self, block: &Block, x: &mut [f32]) {
         let rows = x.len() / self.d_model;
         let width = block.fc1.outputs();
+        let gelu = match block.fc2.operand(self.ctx) {
+            Number::U8 => Ending::CoarseGelu,
+            _ => Ending::Gelu,
+        };
         scratch::with(rows * width, |hidden| {
             self.operand(block.fc1, rows, |operand| {
                 self.load_normal(block.mlp_norm, x, operand);
-                block.fc1.product(operand, block.fc1.panels(), |sums| sums.into(Ending::Gelu, hidden, width));
+                block.fc1.product(operand, block.fc1.panels(), |sums| sums.into(gelu, hidden, width));
             });
             self.operand(block.fc2, rows, |operand| {
                 operand.load(hidden, width);

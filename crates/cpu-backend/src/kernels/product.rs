@@ -70,12 +70,18 @@ impl Beyond {
         self.count = 0;
     }
 
-    /// Returns whether there was room.
+    /// The next place, in order. Returns whether there was room.
     pub(crate) fn push(&mut self, at: usize, steps: f32) -> bool {
+        assert!(self.last().is_none_or(|last| last < at), "{at} out of order");
         let Some(place) = self.places.get_mut(self.count) else { return false };
         *place = (at as u32, steps);
         self.count += 1;
         true
+    }
+
+    /// The last place: all others are below it.
+    fn last(&self) -> Option<usize> {
+        self.places().last().map(|&(at, _)| at as usize)
     }
 
     /// (place, steps) of each.
@@ -198,15 +204,12 @@ impl Level {
     /// `sums[32] += steps · b[at]` for each place of `beyond`, `b` a panel of i8 as [`Level::multiply`] takes it.
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has VNNI"))]
     pub(crate) fn add_beyond(self, beyond: &Beyond, b: &[u8], sums: &mut [f32]) {
-        assert!(self.has_vnni() && sums.len() >= PANEL);
-        for &(at, steps) in beyond.places() {
-            let at = at as usize;
-            assert!(b.len() >= (at / 4 + 1) * 4 * PANEL);
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the bounds were checked; `has_vnni` is only set with AVX-512.
-            unsafe {
-                avx512::add_row(b.as_ptr(), at, steps, sums.as_mut_ptr());
-            }
+        let Some(last) = beyond.last() else { return };
+        assert!(self.has_vnni() && sums.len() >= PANEL && b.len() >= (last / 4 + 1) * 4 * PANEL);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the bounds were checked, as places are in order; `has_vnni` is only set with AVX-512.
+        unsafe {
+            avx512::add_rows(b.as_ptr(), beyond.places(), sums.as_mut_ptr());
         }
     }
 

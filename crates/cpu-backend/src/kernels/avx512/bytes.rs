@@ -73,8 +73,33 @@ unsafe fn exp2(t: __m512) -> __m512 {
 /// # Safety
 /// The instructions named; [`BYTE_KEYS`] numbers in `sums` and each of `terms`, 16 in `total`, room for [`BYTE_KEYS`] bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-#[allow(clippy::needless_range_loop, reason = "the index is that of several arrays")]
 pub(crate) unsafe fn soften_bytes(
+    sums: *const f32,
+    terms: [*const f32; 4],
+    factor: f32,
+    seen: usize,
+    reference: &mut f32,
+    total: *mut f32,
+    out: *mut u8,
+) -> [f32; 2] {
+    // SAFETY: the contracts are the same.
+    unsafe {
+        if seen == BYTE_KEYS {
+            soften_block::<true>(sums, terms, factor, seen, reference, total, out)
+        } else {
+            soften_block::<false>(sums, terms, factor, seen, reference, total, out)
+        }
+    }
+}
+
+/// [`soften_bytes`]; `ALL` where every key is seen.
+///
+/// # Safety
+/// As there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[allow(clippy::needless_range_loop, reason = "the index is that of several arrays")]
+unsafe fn soften_block<const ALL: bool>(
     sums: *const f32,
     terms: [*const f32; 4],
     factor: f32,
@@ -87,7 +112,7 @@ pub(crate) unsafe fn soften_bytes(
     let factor = _mm512_set1_ps(factor);
     let hidden = _mm512_set1_ps(HIDDEN);
     // Terms of keys that are not seen may be anything.
-    let lanes = |at: usize| if seen >= at + 16 { !0_u16 } else { (1 << seen.saturating_sub(at)) - 1 };
+    let lanes = |at: usize| if ALL || seen >= at + 16 { !0_u16 } else { (1 << seen.saturating_sub(at)) - 1 };
     // SAFETY: offsets stay inside what the caller vouches for.
     unsafe {
         let mut scores = [hidden; VECTORS];

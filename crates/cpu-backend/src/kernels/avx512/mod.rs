@@ -12,7 +12,7 @@ pub(crate) use bytes::{merge, round_row, soften_bytes};
 pub(crate) use exponentials::exp2_bf16;
 pub(crate) use lanes::Avx512;
 pub(crate) use pairs::{narrow, tile_bf16};
-pub(crate) use quads::{add_row, quantise, tile_u8};
+pub(crate) use quads::{add_rows, quantise, tile_u8};
 pub(crate) use weights::{weigh_bf16, weigh_f32};
 pub(crate) use words::{few_words, split};
 

@@ -154,20 +154,26 @@ unsafe fn steps(
     Some(RowScale { scale, zero })
 }
 
-/// `c[32] += steps · b[at]`, row `at` of what [`tile_u8`] reads.
+/// `c[32] += steps · b[at]` for each (at, steps) of `places`, with row `at` of what [`tile_u8`] reads.
 ///
 /// # Safety
-/// AVX-512 F; `b` holds the group of four rows that `at` lies in, `c` 32 numbers.
+/// AVX-512 F; `b` holds the groups of four rows that each `at` lies in, `c` 32 numbers.
 #[target_feature(enable = "avx512f")]
-pub(crate) unsafe fn add_row(b: *const u8, at: usize, steps: f32, c: *mut f32) {
-    let up = _mm_cvtsi32_si128(24 - 8 * (at % 4) as i32);
+pub(crate) unsafe fn add_rows(b: *const u8, places: &[(u32, f32)], c: *mut f32) {
     // SAFETY: offsets stay inside what the caller vouches for.
     unsafe {
-        for v in 0..2 {
-            let quads = _mm512_loadu_si512(b.add(at / 4 * 4 * PANEL + v * 64).cast());
-            let row = _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(_mm512_sll_epi32(quads, up)));
-            let p = c.add(v * 16);
-            _mm512_storeu_ps(p, _mm512_fmadd_ps(row, _mm512_set1_ps(steps), _mm512_loadu_ps(p)));
+        // In registers from the first place to the last: through memory each would wait for the one before.
+        let mut sums = [_mm512_loadu_ps(c), _mm512_loadu_ps(c.add(16))];
+        for &(at, steps) in places {
+            let up = _mm_cvtsi32_si128(24 - 8 * (at % 4) as i32);
+            let quads = b.add(at as usize / 4 * 4 * PANEL);
+            for (v, sum) in sums.iter_mut().enumerate() {
+                let quads = _mm512_loadu_si512(quads.add(v * 64).cast());
+                let row = _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(_mm512_sll_epi32(quads, up)));
+                *sum = _mm512_fmadd_ps(row, _mm512_set1_ps(steps), *sum);
+            }
         }
+        _mm512_storeu_ps(c, sums[0]);
+        _mm512_storeu_ps(c.add(16), sums[1]);
     }
 }
