@@ -334,3 +334,33 @@ fn every_storage_of_the_weights_decodes_alike() {
         }
     }
 }
+
+/// An inference that has read a prompt before begins with it anew, whatever its rows have become meanwhile.
+#[test]
+fn one_inference_reads_a_prompt_again_as_a_fresh_one_does() {
+    let case = Case::new(NAMES[0], Storage::F32);
+    let model = case.model();
+    let cancel = CancelToken::new();
+    let audio = model.encode(&case.window, &cancel).unwrap();
+    let tokens = case.expected.full_tokens();
+    let mut kept = model.inference(&audio, &cancel).unwrap();
+    for (prompt, at) in [
+        (&tokens[..20], &[3, 19][..]),
+        (&tokens[..20], &[3, 19]),
+        (&tokens[..20], &[19]),
+        (&tokens[..12], &[3, 11]),
+        (&tokens[1..13], &[3, 11]),
+    ] {
+        let mut fresh = model.inference(&audio, &cancel).unwrap();
+        let want = fresh.prefill(prompt, at).unwrap();
+        assert!(kept.prefill(prompt, at).unwrap() == want, "{} tokens, {at:?}", prompt.len());
+        let mut logits = [vec![0.0; 2 * model.config().n_vocab], vec![0.0; 2 * model.config().n_vocab]];
+        for (inference, logits) in [&mut kept, &mut fresh].into_iter().zip(&mut logits) {
+            inference.rearrange(&[0, 0]).unwrap();
+            inference.step(&tokens[30..32], logits).unwrap();
+            inference.rearrange(&[1, 0]).unwrap();
+            inference.step(&tokens[31..33], logits).unwrap();
+        }
+        assert!(logits[0] == logits[1], "steps after {} tokens, {at:?}", prompt.len());
+    }
+}

@@ -41,8 +41,13 @@ impl<M: SpeechModel> Windows for ModelWindows<'_, M> {
         }
     }
 
-    fn decode(&mut self, audio: &M::Audio, options: &DecodingOptions) -> Result<DecodingResult> {
-        self.decoder.decode(&mut *self.model.inference(audio, self.cancel)?, options)
+    /// On one inference, which has read the prompt by the second attempt.
+    fn attempts<'a>(
+        &'a mut self,
+        audio: &'a M::Audio,
+    ) -> Result<impl FnMut(&DecodingOptions) -> Result<DecodingResult> + 'a> {
+        let mut inference = self.model.inference(audio, self.cancel)?;
+        Ok(move |options: &DecodingOptions| self.decoder.decode(&mut *inference, options))
     }
 
     fn text(&self, tokens: &[u32]) -> String {

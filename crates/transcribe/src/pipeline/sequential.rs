@@ -21,8 +21,11 @@ pub(crate) trait Windows {
     /// Encodes the window of `frames` mel frames from `seek` on, filled up to 30 s.
     fn encode(&mut self, seek: usize, frames: usize) -> Result<Self::Audio>;
 
-    /// Decodes it once.
-    fn decode(&mut self, audio: &Self::Audio, options: &DecodingOptions) -> Result<DecodingResult>;
+    /// What decodes it, again and again.
+    fn attempts<'a>(
+        &'a mut self,
+        audio: &'a Self::Audio,
+    ) -> Result<impl FnMut(&DecodingOptions) -> Result<DecodingResult> + 'a>;
 
     /// Text of tokens.
     fn text(&self, tokens: &[u32]) -> String;
@@ -105,8 +108,7 @@ impl File<'_> {
     fn window<W: Windows>(&mut self, windows: &mut W, seek: usize, segment_size: usize) -> Result<usize> {
         let audio = windows.encode(seek, segment_size)?;
         let prompt = self.history.prompt();
-        let result =
-            decode_with_fallback(self.options, seek, &prompt, |options| windows.decode(&audio, options))?;
+        let result = decode_with_fallback(self.options, seek, &prompt, windows.attempts(&audio)?)?;
         if self.options.is_silence(&result) {
             return Ok(seek + segment_size);
         }

@@ -1,7 +1,7 @@
 //! One block of the decoder, `[rows × n, d_model]` ▸ the same, pre-norm with three residuals:
 //! causal self-attention over the cache, cross-attention over the audio, MLP with GELU.
 
-use cpu_backend::{Context, Epilogue, Keys, KvCache, Linear, Mask, Scores, attend};
+use cpu_backend::{Context, Epilogue, Keys, KvCache, Linear, Mask, Scores, attend, attention};
 use whisper_encoder::{AudioFeatures, Checkpoint, Error, Precision, Result};
 
 use super::network::Scratch;
@@ -134,18 +134,26 @@ impl Block {
     ) {
         let d = self.self_norm.weight.len();
         let scale = scale(d / self.heads);
-        scratch.query.clear();
-        for (entry, qkv) in scratch.qkv.chunks_exact(3 * d).enumerate() {
-            scratch.query.extend_from_slice(&qkv[..d]);
+        let Scratch { qkv, query, key, value, mixed, .. } = scratch;
+        [&mut *query, key, value].into_iter().for_each(Vec::clear);
+        for (entry, qkv) in qkv.chunks_exact(3 * d).enumerate() {
+            query.extend_from_slice(&qkv[..d]);
+            key.extend_from_slice(&qkv[d..2 * d]);
+            value.extend_from_slice(&qkv[2 * d..]);
             let written = cache.of_mut(entry / n, index).extend(&qkv[d..2 * d], &qkv[2 * d..]);
             assert!(written.is_ok(), "callers check the cache's room: {written:?}");
         }
         if n == 1 {
             let rows: Vec<&KvCache> = (0..cache.rows()).map(|row| cache.of(row, index)).collect();
-            attend(context, &scratch.query, Keys::Each(&rows), Mask::None, scale, None, &mut scratch.mixed);
+            attend(context, query, Keys::Each(&rows), Mask::None, scale, None, mixed);
             return;
         }
-        let rows = scratch.query.chunks_exact(n * d).zip(scratch.mixed.chunks_exact_mut(n * d));
+        if cache.rows() == 1 && n == cache.of(0, index).len() {
+            // All keys are here as they were: many queries at once, as in the encoder.
+            attention(context, query, key, value, self.heads, d / self.heads, Mask::Causal, scale, mixed);
+            return;
+        }
+        let rows = query.chunks_exact(n * d).zip(mixed.chunks_exact_mut(n * d));
         for (row, (query, mixed)) in rows.enumerate() {
             let keys = Keys::Shared(cache.of(row, index));
             attend(context, query, keys, Mask::Causal, scale, None, mixed);

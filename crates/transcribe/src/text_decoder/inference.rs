@@ -14,13 +14,21 @@ pub struct WindowInference<'a> {
     cancel: &'a CancelToken,
     cache: SelfCache,
     scratch: Scratch,
+    prompt: Option<Prompt>,
+}
+
+/// What was last read at once, with which every row of the cache begins: the next attempt at the window begins with it, too.
+struct Prompt {
+    tokens: Vec<u32>,
+    logits_at: Vec<usize>,
+    logits: Vec<Vec<f32>>,
 }
 
 impl<'a> WindowInference<'a> {
     /// A decoder over one window, with no tokens yet.
     #[must_use]
     pub fn new(decoder: &'a TextDecoder, cross: &'a CrossCache, cancel: &'a CancelToken) -> Self {
-        Self { decoder, cross, cancel, cache: decoder.new_cache(), scratch: Scratch::default() }
+        Self { decoder, cross, cancel, cache: decoder.new_cache(), scratch: Scratch::default(), prompt: None }
     }
 
     fn check(&self, tokens: &[u32], n: usize) -> Result<()> {
@@ -59,7 +67,13 @@ impl Inference for WindowInference<'_> {
     }
 
     fn prefill(&mut self, tokens: &[u32], logits_at: &[usize]) -> Result<Vec<Vec<f32>>> {
-        self.cache.clear();
+        let read = self.prompt.take().filter(|read| read.tokens == tokens && read.logits_at == logits_at);
+        if let Some(read) = read {
+            self.cancel.check()?;
+            self.cache.truncate(tokens.len());
+            return Ok(self.prompt.insert(read).logits.clone());
+        }
+        self.cache.truncate(0);
         self.check(tokens, tokens.len())?;
         if tokens.is_empty() || logits_at.iter().any(|&at| at >= tokens.len()) {
             return Err(refused("a position beyond the tokens".into()));
@@ -70,7 +84,10 @@ impl Inference for WindowInference<'_> {
         let rows = logits_at.iter().flat_map(|&at| &self.scratch.h[at * d..(at + 1) * d]);
         let mut logits = vec![0.0; logits_at.len() * self.n_vocab()];
         self.decoder.logits(&rows.copied().collect::<Vec<_>>(), &mut logits);
-        Ok(logits.chunks_exact(self.n_vocab()).map(<[f32]>::to_vec).collect())
+        let logits: Vec<_> = logits.chunks_exact(self.n_vocab()).map(<[f32]>::to_vec).collect();
+        let (tokens, logits_at) = (tokens.to_vec(), logits_at.to_vec());
+        self.prompt = Some(Prompt { tokens, logits_at, logits: logits.clone() });
+        Ok(logits)
     }
 
     fn rearrange(&mut self, source: &[usize]) -> Result<()> {

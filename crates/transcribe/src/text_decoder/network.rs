@@ -32,6 +32,9 @@ pub struct Scratch {
     pub(super) h: Vec<f32>,
     pub(super) qkv: Vec<f32>,
     pub(super) query: Vec<f32>,
+    /// Keys and values of a prompt.
+    pub(super) key: Vec<f32>,
+    pub(super) value: Vec<f32>,
     pub(super) mixed: Vec<f32>,
     pub(super) hidden: Vec<f32>,
     /// Cross-attention scores of one block's watched heads, `[entries, watched, n_audio_ctx]`.

@@ -50,11 +50,11 @@ impl SelfCache {
         self.capacity
     }
 
-    /// Back to one row without tokens, keeping the memory.
-    pub(super) fn clear(&mut self) {
+    /// Back to one row with the first `len` tokens at most, keeping the memory.
+    pub(super) fn truncate(&mut self, len: usize) {
         self.spare.extend(self.rows.drain(1..));
-        self.rows[0].iter_mut().for_each(|cache| cache.truncate(0));
-        self.len = 0;
+        self.rows[0].iter_mut().for_each(|cache| cache.truncate(len));
+        self.len = self.len.min(len);
     }
 
     /// Every row now holds `n` tokens more.
@@ -156,9 +156,16 @@ mod tests {
     }
 
     #[test]
-    fn cleared_is_one_empty_row() {
+    fn truncated_is_one_row_of_the_first_tokens() {
         let mut cache = cache_with(&[1.0, 2.0]);
-        cache.clear();
+        for row in 0..2 {
+            cache.of_mut(row, 0).extend(&[1.0], &[9.0]).unwrap();
+        }
+        cache.advance(1);
+        cache.truncate(1);
+        assert_eq!((cache.rows(), cache.len(), cache.of(0, 0).len()), (1, 1, 1));
+        assert_eq!(marks(&cache), [1.0]);
+        cache.truncate(0);
         assert_eq!((cache.rows(), cache.len(), cache.of(0, 0).len()), (1, 0, 0));
     }
 }

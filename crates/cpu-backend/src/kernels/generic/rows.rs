@@ -323,7 +323,9 @@ pub(crate) unsafe fn finish<S: Simd>(
         // SAFETY: the contracts are the same.
         Ending::Store => unsafe { finish_as::<S>(c, rows, columns, to, stride, |_, v| v) },
         // SAFETY: as above; what is there is read where it is then written.
-        Ending::Add => unsafe { finish_as::<S>(c, rows, columns, to, stride, |to, v| S::add(S::load(to), v)) },
+        Ending::Add => unsafe {
+            finish_as::<S>(c, rows, columns, to, stride, |to, v| S::add(S::load(to), v))
+        },
         // SAFETY: as above.
         Ending::Gelu => unsafe { finish_as::<S>(c, rows, columns, to, stride, |_, v| Gelu.apply::<S>(v)) },
         Ending::CoarseGelu => {
@@ -351,8 +353,7 @@ unsafe fn finish_as<S: Simd>(
         // SAFETY: row < rows, column + LANES ≤ 32.
         unsafe {
             let load = |from: &[f32; PANEL]| S::load(from.as_ptr().add(column));
-            let (of_scale, of_sums, of_bias) =
-                (load(columns.scale), load(columns.sums), load(columns.bias));
+            let (of_scale, of_sums, of_bias) = (load(columns.scale), load(columns.sums), load(columns.bias));
             for (row, of_row) in rows.iter().enumerate() {
                 let to = to.add(row * stride + column);
                 let excess = S::mul(S::splat(of_row.zero), of_sums);

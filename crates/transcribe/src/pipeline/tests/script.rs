@@ -53,8 +53,11 @@ impl Windows for Script {
         Ok((seek, frames))
     }
 
-    fn decode(&mut self, audio: &(usize, usize), options: &DecodingOptions) -> Result<DecodingResult> {
-        Ok((self.decode)(audio.0, audio.1, options))
+    fn attempts<'a>(
+        &'a mut self,
+        audio: &'a (usize, usize),
+    ) -> Result<impl FnMut(&DecodingOptions) -> Result<DecodingResult> + 'a> {
+        Ok(|options: &DecodingOptions| Ok((self.decode)(audio.0, audio.1, options)))
     }
 
     /// As `SmallTokenizer.decode` of the Python side.
