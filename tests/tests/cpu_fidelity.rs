@@ -1,7 +1,7 @@
 //! The CPU's precisions against its f32: layer by layer, and in what is read.
 //!
 //! The samples of the repository by default. `WHISPER_AUDIO` names a folder of `*.wav` (with `*.txt` beside some of
-//! them) for more.
+//! them) for more, `WHISPER_LEVEL` a level of instructions other than this machine's best.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tables of differences are printed for the reader of a test log")]
@@ -12,7 +12,7 @@ use half::f16;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use transcribe::mel::{N_SAMPLES, log_mel, pad_or_trim};
-use transcribe::model::{ModelSource, OpenOptions};
+use transcribe::model::{LevelKind, ModelSource, OpenOptions};
 use transcribe::pipeline::{self, TranscribeOptions};
 use whisper_encoder::{CancelToken, Device, LogMel, Precision};
 use workspace_tests::engine::{self, Model};
@@ -21,8 +21,14 @@ use workspace_tests::likeness::Likeness;
 use workspace_tests::words::WordErrors;
 
 fn model(precision: Precision) -> Model {
-    let options = OpenOptions { device: Device::Cpu, precision, ..OpenOptions::default() };
-    engine::load_model_with(&options).unwrap()
+    engine::load_model_with(&options(precision)).unwrap()
+}
+
+fn options(precision: Precision) -> OpenOptions {
+    let level = std::env::var("WHISPER_LEVEL").ok().map(|wanted| {
+        LevelKind::ALL.into_iter().find(|level| level.name() == wanted).expect("the name of a level")
+    });
+    OpenOptions { device: Device::Cpu, precision, level, ..OpenOptions::default() }
 }
 
 fn mel(path: &Path) -> LogMel {
@@ -47,8 +53,8 @@ fn recordings() -> Vec<PathBuf> {
     files
 }
 
-/// What a precision may be off f32: twice the error that was measured on the sample, with AVX-512 VNNI and BF16 (`auto` is bf16
-/// or f32 elsewhere, and errs less).
+/// What a precision may be off f32: twice the error that was measured on the sample, with AVX-512 VNNI and BF16 (`auto` rounds
+/// to more bits elsewhere, and errs less).
 struct Bound {
     precision: Precision,
     /// Of the encoder's end.
@@ -103,9 +109,8 @@ fn auto_reads_what_f32_reads() {
 fn auto_reads_what_f32_reads_of_a_float_checkpoint() {
     let folder = float_checkpoint();
     let open = |precision| {
-        let options = OpenOptions { device: Device::Cpu, precision, ..OpenOptions::default() };
         let files = transcribe::model::folder::open(folder.path(), "floats", ModelSource::Path).unwrap();
-        transcribe::model::open(&files, &options).unwrap()
+        transcribe::model::open(&files, &options(precision)).unwrap()
     };
     gate(&open(Precision::F32), &open(Precision::Auto));
 }

@@ -96,10 +96,11 @@ impl Precision {
             Self::Bf16 => (context, Keep::All(Storage::Bf16)),
             Self::Int8 => (context.with_int8_activations(), Keep::All(Storage::Int8)),
             // What `tests/tests/cpu_fidelity.rs` holds to the gates; without these instructions f32 is fastest.
-            Self::Auto if level.has_vnni() && level.has_bf16() => {
-                (context.with_int8_activations(), Keep::AsStored)
+            Self::Auto if level.has_bf16() && !level.has_vnni() => (context, Keep::All(Storage::Bf16)),
+            Self::Auto if level.has_vnni() || level.kind() == LevelKind::Avx2 => {
+                let floats = if level.has_bf16() { Storage::Bf16 } else { Storage::F32 };
+                (context.with_int8_activations(), Keep::AsStored(floats))
             }
-            Self::Auto if level.has_bf16() => (context, Keep::All(Storage::Bf16)),
             Self::Auto => (context.with_f32_activations(), Keep::All(Storage::F32)),
         }
     }

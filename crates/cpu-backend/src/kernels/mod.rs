@@ -25,7 +25,9 @@ pub(crate) use amx::{TileSession, TileUnit, fault as amx_fault, refusal as amx_r
 pub(crate) use bytes::{BYTE_KEYS, ByteRow, KeyTerms, Merge, Softmax, byte_group_place};
 pub(crate) use disjoint::Disjoint;
 pub(crate) use generic::rows::{Columns, Ending};
-pub(crate) use product::{Beyond, MAX_BYTE_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride};
+pub(crate) use product::{
+    Beyond, MAX_BYTE_DEPTH, MAX_SHORT_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride,
+};
 pub(crate) use words::{WORD_ROWS, Words, word_stride};
 
 use crate::level::{Level, LevelKind};

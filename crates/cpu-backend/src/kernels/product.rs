@@ -9,6 +9,15 @@ use crate::level::{Level, LevelKind};
 /// Most depths of a product of bytes whose sums are sure to stay in 32 bits, in whole groups.
 pub(crate) const MAX_BYTE_DEPTH: usize = (i32::MAX / (255 * 128)) as usize / 4 * 4;
 
+/// Most depths of a product of 16-bit and 8-bit numbers: sums of 32 bits leave the former 11 bits there.
+pub(crate) const MAX_SHORT_DEPTH: usize = 8192;
+
+/// The largest 16-bit number whose products with `depth` bytes are sure to stay in 32 bits: 32767 up to a depth of 512, 8191 at
+/// 2048.
+pub(crate) fn short_limit(depth: usize) -> i32 {
+    (i32::MAX / 128 / depth.max(1) as i32).min(i32::from(i16::MAX))
+}
+
 /// Most rows that a level's tile has.
 pub(crate) const MAX_TILE_ROWS: usize = 32;
 
@@ -17,6 +26,8 @@ pub(crate) const MAX_TILE_ROWS: usize = 32;
 pub(crate) enum Number {
     F32,
     Bf16,
+    /// Whole numbers in ∓[`short_limit`] times a scale per row.
+    I16,
     /// (u − zero)·scale, with one zero point and one scale per row.
     U8,
 }
@@ -26,7 +37,7 @@ impl Number {
     pub(crate) fn size(self) -> usize {
         match self {
             Self::F32 => 4,
-            Self::Bf16 => 2,
+            Self::Bf16 | Self::I16 => 2,
             Self::U8 => 1,
         }
     }
@@ -115,13 +126,14 @@ impl Level {
         match number {
             Number::F32 => true,
             Number::Bf16 => self.has_bf16(),
+            Number::I16 => self.kind() == LevelKind::Avx2,
             Number::U8 => self.has_vnni(),
         }
     }
 
     /// `c[tile_rows][32] (+)= a · b`: rows of `a` are `stride` bytes apart, `b` is a panel `[depth / g][32][g]` with g the
-    /// number's [`Number::group`] (i8 for u8), rows of `c` are `ldc` f32 apart. Sums of u8 are exact up to their
-    /// conversion to f32, and never accumulate.
+    /// number's [`Number::group`] (i8 for u8), rows of `c` are `ldc` f32 apart. Sums of u8 and i16 are exact up to their
+    /// conversion to f32, and never accumulate; those of i16 only while no number of `b` is over 128 in size.
     #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
     pub(crate) fn multiply(
         self,
@@ -136,7 +148,8 @@ impl Level {
     ) {
         let (rows, groups) = (self.tile_rows(), depth / number.group());
         assert!(self.multiplies(number), "{self} does not multiply {number:?}");
-        assert!(depth.is_multiple_of(number.group()) && !(accumulate && number == Number::U8));
+        assert!(depth.is_multiple_of(number.group()));
+        assert!(!(accumulate && matches!(number, Number::U8 | Number::I16)));
         assert!(
             number != Number::U8 || depth <= MAX_BYTE_DEPTH,
             "sums of {depth} products of bytes overflow"
@@ -153,6 +166,7 @@ impl Level {
                     Number::F32 => amx::tile_f32(a, stride, b.cast(), depth, c, ldc, accumulate),
                     Number::Bf16 => amx::tile_bf16(unit, a, stride, b, groups, c, ldc, accumulate),
                     Number::U8 => amx::tile_u8(unit, a, stride, b, groups, c, ldc),
+                    Number::I16 => unreachable!("`multiplies` is false at this level"),
                 }
             };
         }
@@ -161,6 +175,9 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the bounds were checked; `multiplies` proves AVX-512 and its BF16 instructions.
             Number::Bf16 => unsafe { avx512::tile_bf16(a, stride, b, groups, c, ldc, accumulate) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the bounds were checked; `multiplies` proves AVX2.
+            Number::I16 => unsafe { avx2::tile_i16(a, stride, b, groups, c, ldc) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the bounds were checked; `multiplies` proves AVX-512 and its VNNI instructions.
             Number::U8 => unsafe { avx512::tile_u8(a, stride, b, groups, c, ldc) },
@@ -199,6 +216,34 @@ impl Level {
         return unsafe { avx512::quantise(x.as_ptr(), x.len(), out.as_mut_ptr(), out.len(), beyond) };
         #[cfg(not(target_arch = "x86_64"))]
         unreachable!("`has_vnni` is false on this target")
+    }
+
+    /// Rounds `x` to 16 bits in steps of the row's own, zeros up to the end of `out`. A row that holds what is not finite gives
+    /// non-finite products.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has AVX2"))]
+    pub(crate) fn round_words(self, x: &[f32], out: &mut [u8]) -> RowScale {
+        assert!(self.multiplies(Number::I16) && out.len() >= 2 * x.len() && x.len() <= MAX_SHORT_DEPTH);
+        #[cfg(target_arch = "x86_64")]
+        {
+            let limit = short_limit(x.len()) as f32;
+            // SAFETY: the bounds were checked; `multiplies` proves AVX2 and FMA.
+            let scale = unsafe { avx2::round_words(x.as_ptr(), x.len(), limit, out.as_mut_ptr(), out.len()) };
+            RowScale { scale, zero: 0.0 }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        unreachable!("`multiplies` is false on this target")
+    }
+
+    /// Widens a panel of i8, as [`Level::multiply`] takes it for u8, to one as it takes it for i16.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has AVX2"))]
+    pub(crate) fn widen_words(self, panel: &[u8], depth: usize, out: &mut [u8]) {
+        assert!(self.multiplies(Number::I16) && depth.is_multiple_of(4));
+        assert!(panel.len() >= depth * PANEL && out.len() >= 2 * depth * PANEL);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the bounds were checked; `multiplies` proves AVX2.
+        unsafe {
+            avx2::widen_words(panel.as_ptr(), depth / 4, out.as_mut_ptr());
+        }
     }
 
     /// `sums[32] += steps · b[at]` for each place of `beyond`, `b` a panel of i8 as [`Level::multiply`] takes it.

@@ -6,7 +6,8 @@
 use super::{Epilogue, Linear, Storage};
 use crate::context::Context;
 use crate::kernels::{
-    Beyond, Columns, Disjoint, Ending, MAX_BYTE_DEPTH, Matrix, Number, PANEL, RowScale, Tile, row_stride,
+    Beyond, Columns, Disjoint, Ending, MAX_BYTE_DEPTH, MAX_SHORT_DEPTH, Matrix, Number, PANEL, RowScale,
+    Tile, row_stride,
 };
 use crate::level::Level;
 use crate::scratch;
@@ -140,9 +141,10 @@ impl Operand<'_> {
     pub(crate) fn set(&mut self, row: usize, x: &[f32]) {
         let stride = self.stride();
         let to = &mut self.bytes[row * stride..][..self.depth * self.number.size()];
-        match self.beyond.get_mut(row) {
-            Some(beyond) => self.scales[row] = self.level.quantise(x, to, beyond),
-            None => self.level.convert(self.number, x, to),
+        match (self.number, self.beyond.get_mut(row)) {
+            (Number::U8, Some(beyond)) => self.scales[row] = self.level.quantise(x, to, beyond),
+            (Number::I16, _) => self.scales[row] = self.level.round_words(x, to),
+            _ => self.level.convert(self.number, x, to),
         }
     }
 
@@ -270,6 +272,7 @@ impl Linear {
             Storage::Bf16 if ctx.bf16_products() => Number::Bf16,
             // Deeper ones are multiplied in f32.
             Storage::Int8 if ctx.int8_products() && self.packed.depth() <= MAX_BYTE_DEPTH => Number::U8,
+            Storage::Int8 if ctx.short_products() && self.packed.depth() <= MAX_SHORT_DEPTH => Number::I16,
             _ => Number::F32,
         }
     }
@@ -323,6 +326,11 @@ impl Linear {
             if kept == number {
                 let sums = self.packed.column_sums(panel).unwrap_or(&ZEROS);
                 f(panel, matrix.bytes(), Columns { scale, sums, bias });
+            } else if number == Number::I16 {
+                scratch::with_bytes(2 * depth * PANEL, |widened| {
+                    level.widen_words(matrix.bytes(), depth, widened);
+                    f(panel, widened, Columns { scale, sums: &ZEROS, bias });
+                });
             } else {
                 // The scales are in what is widened.
                 scratch::with(depth * PANEL, |widened| {

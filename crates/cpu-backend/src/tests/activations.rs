@@ -102,6 +102,74 @@ fn int16_activations_that_are_no_numbers_give_none() {
     }
 }
 
+/// At the AVX2 level: off by at most half of the steps that sums of 32 bits leave; whole numbers that steps of one make are
+/// exact, and so are the largest sums.
+#[test]
+fn short_activations_are_rounded_to_half_a_step() {
+    let contexts = contexts()
+        .into_iter()
+        .flat_map(|ctx| [ctx.clone().with_int8_activations(), ctx.with_int16_activations()]);
+    for ctx in contexts.filter(Context::short_products) {
+        for (rows, inputs, outputs) in
+            [(9, 1, 1), (10, 3, 5), (12, 64, 32), (13, 515, 70), (25, 2048, 33), (9, 8191, 2), (9, 8192, 2)]
+        {
+            let steps = (i32::MAX / 128 / inputs as i32).min(32767) as f32;
+            let whole: Vec<f32> = (0..rows * inputs)
+                .map(|i| if i % inputs == 0 { -steps } else { (i * 377) as f32 % (2.0 * steps) - steps })
+                .collect();
+            let layer = layer(outputs, inputs, Storage::Int8, &[]);
+            let w = wide(&stored(&layer));
+            for (x, exact) in [(whole, true), (numbers(5, rows * inputs), false)] {
+                let mut y = vec![f32::NAN; rows * outputs];
+                layer.forward(&ctx, &x, rows, &mut y, Epilogue::None);
+                let want = reference::linear(&wide(&x), &w, &[], outputs, inputs);
+                check(&format!("{ctx:?} [{rows}, {inputs}] → {outputs}, exact {exact}"), &y, &want, |i| {
+                    let row = &x[i / outputs * inputs..][..inputs];
+                    let most = row.iter().fold(0.0_f64, |m, &v| m.max(f64::from(v).abs()));
+                    let size: f64 = w[i % outputs * inputs..][..inputs].iter().map(|w| w.abs()).sum();
+                    // The sum, a scale twice, and the step and its inverse round.
+                    let rounding = 8.0 * super::U * size * most;
+                    if exact { rounding } else { rounding + size * most / (2.0 * f64::from(steps)) }
+                });
+            }
+        }
+        for inputs in [512, 513, 2048, 8192, 8193] {
+            let (least, scale, rows) = (vec![-128_i8; inputs], [1.0], 9);
+            let weights = Weights::Int8 { data: &least, scale: &scale };
+            let layer = Linear::new(weights, None, 1, inputs, Storage::Int8).unwrap();
+            for sign in [1.0, -1.0] {
+                let mut y = vec![0.0; rows];
+                layer.forward(&ctx, &vec![sign; rows * inputs], rows, &mut y, Epilogue::None);
+                let want = vec![-128.0 * f64::from(sign) * inputs as f64; rows];
+                check(&format!("{ctx:?} {inputs}"), &y, &want, |_| gamma(inputs) * 128.0 * inputs as f64);
+            }
+        }
+        let layer = layer(33, 20, Storage::Int8, &[]);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in [3, 17] {
+                let mut x = numbers(1, 10 * 20);
+                x[20 + at] = bad;
+                let mut y = vec![0.0; 10 * 33];
+                layer.forward(&ctx, &x, 10, &mut y, Epilogue::None);
+                let finite = |(row, y): (usize, &[f32])| y.iter().all(|v| v.is_finite() == (row != 1));
+                assert!(y.chunks(33).enumerate().all(finite), "{ctx:?} {bad} at {at}");
+            }
+        }
+        for size in [0.0_f32, 1e-45, 1e-38, 1e36] {
+            let x: Vec<f32> = numbers(1, 9 * 20).iter().map(|x| x * size).collect();
+            let mut y = vec![f32::NAN; 9 * 33];
+            layer.forward(&ctx, &x, 9, &mut y, Epilogue::None);
+            let w = wide(&stored(&layer));
+            let want = reference::linear(&wide(&x), &w, &[], 33, 20);
+            let bound = |i: usize| {
+                let weights: f64 = w[i % 33 * 20..][..20].iter().map(|w| w.abs()).sum();
+                weights * (f64::from(size) / 65534.0 + f64::from(f32::MIN_POSITIVE))
+            };
+            check(&format!("{ctx:?} numbers of {size:e}"), &y, &want, bound);
+        }
+    }
+}
+
 /// Whole activations in −128…127 are exact in 8 bits; others are off by at most half a step, a 510th of their range.
 #[test]
 fn int8_activations_are_rounded_to_half_a_step() {

@@ -18,8 +18,8 @@ use crate::{CancelToken, Error, LogMel, Result};
 pub enum Keep {
     /// All in one storage.
     All(Storage),
-    /// Whole numbers as whole numbers, everything else in bf16.
-    AsStored,
+    /// Whole numbers as whole numbers, everything else so.
+    AsStored(Storage),
 }
 
 /// Computes with `cpu-backend` at one level, in one thread pool.
@@ -51,8 +51,8 @@ impl Accelerator for CpuAccelerator {
     fn prepare(&self, weight: &Weight, bias: Option<&[f32]>) -> Result<Prepared> {
         let storage = match (self.keep, weight.as_cpu()) {
             (Keep::All(storage), _) => storage,
-            (Keep::AsStored, Weights::Int8 { .. }) => Storage::Int8,
-            (Keep::AsStored, _) => Storage::Bf16,
+            (Keep::AsStored(_), Weights::Int8 { .. }) => Storage::Int8,
+            (Keep::AsStored(storage), _) => storage,
         };
         packed(weight, bias, storage)
     }
