@@ -33,10 +33,11 @@ pub enum Device {
 #[non_exhaustive]
 pub enum Precision {
     /// The fastest that is known to read what f32 reads, which is measured on whisper-base and English: 22 clips
-    /// (`tests/tests/cpu_fidelity.rs`). **Its numbers differ from machine to machine.** In the CPU's encoder: with
-    /// AVX-512 VNNI and BF16, linear layers in 8 bits where the checkpoint's weights are and everything else in bf16; with
-    /// BF16 alone, bf16; otherwise (AVX2) f32. The text decoder keeps weights in bf16 that are not int8, and
-    /// the audio's keys and values in 8 bits with scales. Name a precision for the same on every machine of a kind.
+    /// (`tests/tests/cpu_fidelity.rs`). **Its numbers differ from machine to machine.** In the CPU's encoder: with AVX-512
+    /// VNNI, attention and the linear layers whose weights are int8 round activations to 8 bits; at AVX2, those layers
+    /// round them to 16. Everything else is bf16 with AVX512-BF16, else f32. The text decoder keeps weights in bf16 that
+    /// are not int8, and the audio's keys and values in 8 bits with scales; prompts are rounded as audio is. Name a
+    /// precision for the same on every machine of a kind.
     #[default]
     Auto,
     /// f32 arithmetic. Int8 checkpoints keep int8 weights in the text decoder, widened where they are multiplied: equal
@@ -77,8 +78,8 @@ impl Precision {
         }
     }
 
-    /// How the CPU's text decoder computes at this precision: activations in f32; but for [`Self::F32`], where the CPU multiplies
-    /// so, in 16 bits where weights are int8, and those of more than 8 rows (a prompt) in bf16 where weights are.
+    /// How the CPU's text decoder computes a step at this precision: activations in f32; but for [`Self::F32`], where the CPU
+    /// multiplies so, in 16 bits where weights are int8, and those of more than 8 rows in bf16 where weights are.
     #[must_use]
     pub fn within(self, context: Context) -> Context {
         match self {

@@ -8,11 +8,14 @@ use super::cross::CrossMemory;
 use super::weights::{LayerNorm, kv_storage, prepare_stored};
 use super::{CrossCache, SelfCache};
 
+/// Tokens from which a prompt is rounded as the encoder rounds, to be read faster: not the three that begin every window.
+const MANY_ROWS: usize = 16;
+
 /// A Whisper text decoder; immutable, to be shared.
 pub struct TextDecoder {
     pub(super) context: Context,
-    /// For the many rows of the audio's keys and values: rounds activations where the encoder does.
-    projecting: Context,
+    /// For many rows at once, the audio's keys and values and prompts: rounds activations where the encoder does.
+    many: Context,
     config: Config,
     /// `[n_vocab, d_model]`, for the embedding and, tied, for the logits.
     embedding: Linear,
@@ -56,7 +59,11 @@ impl TextDecoder {
     /// [`whisper_encoder::Error::Checkpoint`] for missing or misshapen tensors.
     pub fn load(checkpoint: &Checkpoint, context: Context, precision: Precision) -> Result<Self> {
         let config = checkpoint.config().clone();
-        let projecting = precision.of_encoder(context.clone()).0;
+        let many = match precision {
+            // The encoder's weights would be bf16; those kept as int8 multiply faster as steps do it.
+            Precision::Bf16 => precision.within(context.clone()),
+            _ => precision.of_encoder(context.clone()).0,
+        };
         let context = precision.within(context);
         let (of_audio, of_tokens) = kv_storage(precision);
         let d = config.d_model;
@@ -77,7 +84,7 @@ impl TextDecoder {
             blocks: blocks.collect::<Result<_>>()?,
             norm: LayerNorm::load(checkpoint, "decoder.layer_norm")?,
             context,
-            projecting,
+            many,
             config,
         })
     }
@@ -115,7 +122,7 @@ impl TextDecoder {
         let (mut keys, mut values) = (vec![0.0; room], vec![0.0; room]);
         for (block, cache) in self.blocks.iter().zip(cross.blocks_mut()) {
             cancel.check()?;
-            block.cross_attend.project(&self.projecting, features, (&mut keys, &mut values), cache)?;
+            block.cross_attend.project(&self.many, features, (&mut keys, &mut values), cache)?;
         }
         Ok(cross)
     }
@@ -137,16 +144,19 @@ impl TextDecoder {
             let position = (cache.len() + entry % n) * d;
             x.iter_mut().zip(&self.positions[position..position + d]).for_each(|(x, p)| *x += p);
         }
+        // Whoever watches scores gets those of steps.
+        let many = n >= MANY_ROWS && watch.is_none();
+        let context = if many { &self.many } else { &self.context };
         for (index, block) in self.blocks.iter().enumerate() {
             let watched = watch.as_ref().map_or(&[][..], |watch| &watch.heads[index]);
-            block.forward(&self.context, index, n, cache, cross, scratch, watched);
+            block.forward(context, index, n, cache, cross, scratch, watched);
             if let Some(watch) = watch.as_mut().filter(|watch| !watch.heads[index].is_empty()) {
                 (watch.visit)(index, &scratch.scores);
             }
         }
         cache.advance(n);
         scratch.h.resize(entries * d, 0.0);
-        self.norm.apply(&self.context, &scratch.x[..entries * d], &mut scratch.h);
+        self.norm.apply(context, &scratch.x[..entries * d], &mut scratch.h);
     }
 
     /// Logits `[rows, n_vocab]` of hidden states `[rows, d_model]`.
