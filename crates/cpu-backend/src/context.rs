@@ -110,16 +110,16 @@ impl Context {
     /// Lets products of more than 8 rows with weights kept as int8 round the activations to 8 bits too, with one scale and
     /// zero point per row, where the level has VNNI: about twice the rate of bf16 products. The steps are a 255th of a
     /// row's range, in which up to 16 outliers need not lie: what exceeds it is multiplied in f32. [`crate::attention()`]
-    /// rounds to 8 bits likewise. A loss of accuracy still: never the default.
+    /// rounds to 8 bits likewise. A loss of accuracy still: a context never does so unasked.
     ///
-    /// At the AVX2 level it is 16 bits instead, 1.3 times the rate of f32 products: at most 65535 steps between ∓ a row's largest
-    /// number, fewer where a sum of as many products as there are inputs would leave 32 bits (16383 for 2048 inputs).
+    /// At the AVX2 level it is 16 bits instead, 1.3 times the rate of f32 products: at most 65534 steps between ∓ a row's largest
+    /// number, fewer where a sum of as many products as there are inputs would leave 32 bits (16382 for 2048 inputs).
     #[must_use]
     pub fn with_int8_activations(self) -> Self {
         Self { activations: Activations::Int8, ..self }
     }
 
-    /// Lets all products with weights kept as int8 round the activations to 16 bits, with one scale per row (65535 steps
+    /// Lets all products with weights kept as int8 round the activations to 16 bits, with one scale per row (65534 steps
     /// between ∓ its largest number), where the level has VNNI; at the AVX2 level, those of more than 8 rows, as
     /// [`Context::with_int8_activations`] says. An error of 2⁻¹⁶ of a row's largest number is less than most
     /// weights were rounded by; up to six rows cost hardly more than one, and many rows as much as in bf16.

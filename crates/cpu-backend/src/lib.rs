@@ -17,9 +17,9 @@
 //!
 //! Sums are in f32 in an order that depends on the level and on the count of rows, so results differ between
 //! levels by rounding, and by nothing else. On levels with products in bf16, [`attention()`] and layers kept in bf16
-//! round what they multiply to it, unless [`Context::with_f32_activations`] forbids it; in 8 bits only if
-//! [`Context::with_int8_activations`] asks; queries and weights of attention against a cache of whole numbers are rounded to
-//! 16 bits where the level multiplies those. The count of threads changes nothing. Operations take their working
+//! round what they multiply to it, unless [`Context::with_f32_activations`] forbids it; to 8 or 16 bits only if
+//! [`Context::with_int8_activations`] or [`Context::with_int16_activations`] asks; queries and weights of attention against a
+//! cache of whole numbers are rounded to 16 bits where the level has VNNI. The count of threads changes nothing. Operations take their working
 //! memory once per thread and keep it: the encoder's steady state allocates nothing. Filling a cache of whole numbers takes
 //! a few rows of new memory.
 //!

@@ -28,7 +28,8 @@ pub enum Device {
     Emulator,
 }
 
-/// How weights are kept and multiplied. Sums, norms and softmax are in f32 throughout.
+/// How weights are kept and multiplied. Norms and the exponentials of softmax are in f32
+/// throughout, sums in f32 or, of whole numbers, exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precision {
@@ -36,8 +37,8 @@ pub enum Precision {
     /// (`tests/tests/cpu_fidelity.rs`). **Its numbers differ from machine to machine.** In the CPU's encoder: with AVX-512
     /// VNNI, attention and the linear layers whose weights are int8 round activations to 8 bits; at AVX2, those layers
     /// round them to 16. Everything else is bf16 with AVX512-BF16, else f32. The text decoder keeps weights in bf16 that
-    /// are not int8, and the audio's keys and values in 8 bits with scales; prompts are rounded as audio is. Name a
-    /// precision for the same on every machine of a kind.
+    /// are not int8, and the audio's keys and values in 8 bits with scales; prompts of 16 tokens and more are rounded as audio
+    /// is. Name a precision for the same on every machine of a kind.
     #[default]
     Auto,
     /// f32 arithmetic. Int8 checkpoints keep int8 weights in the text decoder, widened where they are multiplied: equal
@@ -48,7 +49,8 @@ pub enum Precision {
     /// in bf16, and int8 weights as they are.
     Bf16,
     /// Weights in int8 with a scale for each output. Where the CPU multiplies 8 bits (AVX-512 VNNI), the encoder rounds
-    /// activations to 8 bits too, with a scale and a zero point for each row: the least exact of all.
+    /// activations to 8 bits too, with a scale and a zero point for each row, and so does its attention: the least exact of
+    /// all. At AVX2 its activations are rounded to 16 bits.
     Int8,
 }
 

@@ -18,8 +18,8 @@ pub enum KvStorage {
     /// Rounded to 8 bits (relative error ≤ 2⁻⁸).
     Bf16,
     /// Whole numbers in ∓127 times a scale, one for a head's key and one for a channel of a head's values over all positions
-    /// (an error up to a 254th of the largest among them): the cache can only be filled as a whole. Where the level multiplies
-    /// 16 bits, queries and weights are rounded to them, whatever the context says of activations.
+    /// (an error up to a 254th of the largest among them): the cache can only be filled as a whole. Where the level has VNNI,
+    /// queries and weights are rounded to them, whatever the context says of activations.
     Int8,
 }
 

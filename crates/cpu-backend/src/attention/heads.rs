@@ -14,7 +14,7 @@ use crate::level::Level;
 /// Most dimensions of a head.
 pub(crate) const MAX_HEAD_DIM: usize = 256;
 
-/// The least scale of a value: a row of zeros has one, too, and its logarithm and inverse.
+/// The least scale of a value, of which smaller ones are zeros: those have one, too, and its logarithm and inverse.
 const LEAST_VALUE_SCALE: f32 = 1e-18;
 
 /// Numbers kept for each key in bytes, see [`KeyTerms`].
@@ -254,9 +254,12 @@ impl<'a> Packing<'a> {
         let mut buffer = Buffer::new(self.shape);
         for (head, x) in self.shape.split(x).enumerate() {
             let (bytes, group) = if number == Number::U8 {
-                let scale = level.round_row(x, false, buffer.bytes()).scale;
+                let mut scale = level.round_row(x, false, buffer.bytes()).scale;
                 // NaN passes.
-                let scale = if scale < LEAST_VALUE_SCALE { LEAST_VALUE_SCALE } else { scale };
+                if scale < LEAST_VALUE_SCALE {
+                    buffer.bytes().fill(0);
+                    scale = LEAST_VALUE_SCALE;
+                }
                 // SAFETY: the caller's.
                 unsafe { self.put_terms(head, key, 2, [scale.log2(), 1.0 / scale]) };
                 (buffer.bytes(), byte_group_place(group))

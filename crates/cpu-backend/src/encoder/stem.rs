@@ -30,13 +30,13 @@ impl Convolution<'_> {
         self.layer.inputs() == TAPS * channels
             && channels.is_multiple_of(4)
             && self.stride > 0
-            && self.layer.operand(ctx) != Number::U8
+            && matches!(self.layer.operand(ctx), Number::F32 | Number::Bf16)
     }
 }
 
 /// `y[t] = GELU(conv2(GELU(conv1(mel))))[t] + positions[t]` for `mel` `[channels, frames]` and `positions` and `y`
 /// `[frames / strides, d_model]`. Returns whether it did: not when
-/// channels are no multiples of 4, or the layers want activations in 8 bits.
+/// channels are no multiples of 4, or the layers want activations in 8 or 16 bits.
 ///
 /// # Panics
 /// When a length disagrees with the others.

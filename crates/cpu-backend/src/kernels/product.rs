@@ -9,7 +9,7 @@ use crate::level::{Level, LevelKind};
 /// Most depths of a product of bytes whose sums are sure to stay in 32 bits, in whole groups.
 pub(crate) const MAX_BYTE_DEPTH: usize = (i32::MAX / (255 * 128)) as usize / 4 * 4;
 
-/// Most depths of a product of 16-bit and 8-bit numbers: sums of 32 bits leave the former 11 bits there.
+/// Most depths of a product of 16-bit and 8-bit numbers: there [`short_limit`] is 2047, so the former have 12 bits left.
 pub(crate) const MAX_SHORT_DEPTH: usize = 8192;
 
 /// The largest 16-bit number whose products with `depth` bytes are sure to stay in 32 bits: 32767 up to a depth of 512, 8191 at
@@ -133,7 +133,8 @@ impl Level {
 
     /// `c[tile_rows][32] (+)= a · b`: rows of `a` are `stride` bytes apart, `b` is a panel `[depth / g][32][g]` with g the
     /// number's [`Number::group`] (i8 for u8), rows of `c` are `ldc` f32 apart. Sums of u8 and i16 are exact up to their
-    /// conversion to f32, and never accumulate; those of i16 only while no number of `b` is over 128 in size.
+    /// conversion to f32, and never accumulate; those of i16 only while no number of `a` is
+    /// over its depth's [`short_limit`] and none of `b` over 128 in size.
     #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
     pub(crate) fn multiply(
         self,
@@ -154,6 +155,7 @@ impl Level {
             number != Number::U8 || depth <= MAX_BYTE_DEPTH,
             "sums of {depth} products of bytes overflow"
         );
+        assert!(number != Number::I16 || depth <= MAX_SHORT_DEPTH, "{depth} products of 16 bits");
         assert!(a.len() >= (rows - 1) * stride + depth * number.size());
         assert!(b.len() >= groups * 4 * PANEL);
         assert!(ldc >= PANEL && c.len() >= (rows - 1) * ldc + PANEL);

@@ -30,7 +30,7 @@ impl<'a> Words<'a> {
 }
 
 impl Level {
-    /// Whether it multiplies activations in 16 bits.
+    /// Whether it multiplies few rows of activations in 16 bits, as two bytes each.
     pub(crate) fn multiplies_words(self) -> bool {
         self.has_vnni()
     }

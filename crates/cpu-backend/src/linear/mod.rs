@@ -134,7 +134,7 @@ impl Linear {
     /// exceptions: more than 8 rows times weights kept as bf16, on a level with bf16 products, round the activations
     /// to bf16 unless [`Context::with_f32_activations`] forbids it; and [`Context::with_int8_activations`] and
     /// [`Context::with_int16_activations`] are wishes for the like in 8 and 16 bits (granted up to 65,792 inputs, where
-    /// sums of 32 bits end).
+    /// sums of 32 bits end; at AVX2 up to 8192, where they would leave the activations fewer than 12).
     ///
     /// # Panics
     /// When `x` or `y` does not hold what `rows` says.

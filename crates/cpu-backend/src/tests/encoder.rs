@@ -65,8 +65,8 @@ fn half_step(ctx: &Context, storage: Storage) -> f64 {
     match storage {
         // A 510th of a range that is at most twice the largest number.
         Storage::Int8 if ctx.int8_products() => 1.0 / 255.0,
-        // A 65534th of twice it.
-        Storage::Int8 if ctx.short_products() => 1.0 / 32767.0,
+        // A 65534th of it, at depths up to 512.
+        Storage::Int8 if ctx.short_products() => 1.0 / 65534.0,
         _ if ctx.bf16_products() => U_BF16,
         _ => gamma(1),
     }

@@ -102,7 +102,7 @@ pub struct ModelArgs {
     /// Fail if the NPU does not do all of the encoder's products and attention, instead of using the CPU for the rest
     #[arg(long)]
     pub require_npu: bool,
-    /// Numbers to compute in: auto is the fastest this processor has (8 bits, bf16 or f32, so numbers differ by
+    /// Numbers to compute in: auto is the fastest this processor has (8 or 16 bits, bf16 or f32, so numbers differ by
     /// machine) that read English clips as f32 did; f32 is token for token as OpenAI's
     #[arg(long, value_name = "PRECISION", default_value = "auto", value_parser = precisions(), ignore_case = true)]
     pub precision: Precision,

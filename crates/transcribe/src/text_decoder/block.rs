@@ -89,7 +89,7 @@ impl Block {
         layers.map(Linear::bytes).iter().sum()
     }
 
-    /// Adds this block's three residuals to `scratch.x` `[rows × n, d_model]`.
+    /// Adds this block's three residuals to `scratch.x` `[rows × n, d_model]`; as the encoder attends where n are `many`.
     #[allow(
         clippy::too_many_arguments,
         reason = "weights, state and buffers of one step, each its own thing"
@@ -98,7 +98,7 @@ impl Block {
         &self,
         context: &Context,
         index: usize,
-        n: usize,
+        (n, many): (usize, bool),
         cache: &mut SelfCache,
         cross: &CrossCache,
         scratch: &mut Scratch,
@@ -112,7 +112,7 @@ impl Block {
         self.self_norm.apply(context, &scratch.x, &mut scratch.h);
         scratch.qkv.resize(entries * 3 * d, 0.0);
         self.qkv.forward(context, &scratch.h, entries, &mut scratch.qkv, Epilogue::None);
-        self.attend_to_text(context, index, n, cache, scratch);
+        self.attend_to_text(context, index, (n, many), cache, scratch);
         self.self_out.forward(context, &scratch.mixed, entries, &mut scratch.x, Epilogue::Residual);
 
         self.cross_attend.forward(context, &cross.blocks[index], scratch, watched);
@@ -128,7 +128,7 @@ impl Block {
         &self,
         context: &Context,
         index: usize,
-        n: usize,
+        (n, many): (usize, bool),
         cache: &mut SelfCache,
         scratch: &mut Scratch,
     ) {
@@ -138,8 +138,10 @@ impl Block {
         [&mut *query, key, value].into_iter().for_each(Vec::clear);
         for (entry, qkv) in qkv.chunks_exact(3 * d).enumerate() {
             query.extend_from_slice(&qkv[..d]);
-            key.extend_from_slice(&qkv[d..2 * d]);
-            value.extend_from_slice(&qkv[2 * d..]);
+            if many {
+                key.extend_from_slice(&qkv[d..2 * d]);
+                value.extend_from_slice(&qkv[2 * d..]);
+            }
             let written = cache.of_mut(entry / n, index).extend(&qkv[d..2 * d], &qkv[2 * d..]);
             assert!(written.is_ok(), "callers check the cache's room: {written:?}");
         }
@@ -148,7 +150,7 @@ impl Block {
             attend(context, query, Keys::Each(&rows), Mask::None, scale, None, mixed);
             return;
         }
-        if cache.rows() == 1 && n == cache.of(0, index).len() {
+        if many && cache.rows() == 1 && n == cache.of(0, index).len() {
             // All keys are here as they were: many queries at once, as in the encoder.
             attention(context, query, key, value, self.heads, d / self.heads, Mask::Causal, scale, mixed);
             return;

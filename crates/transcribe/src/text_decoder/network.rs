@@ -14,7 +14,8 @@ const MANY_ROWS: usize = 16;
 /// A Whisper text decoder; immutable, to be shared.
 pub struct TextDecoder {
     pub(super) context: Context,
-    /// For many rows at once, the audio's keys and values and prompts: rounds activations where the encoder does.
+    /// For many rows at once, the audio's keys and values and prompts: in `auto` and `int8` it rounds activations as the
+    /// encoder does.
     many: Context,
     config: Config,
     /// `[n_vocab, d_model]`, for the embedding and, tied, for the logits.
@@ -149,7 +150,7 @@ impl TextDecoder {
         let context = if many { &self.many } else { &self.context };
         for (index, block) in self.blocks.iter().enumerate() {
             let watched = watch.as_ref().map_or(&[][..], |watch| &watch.heads[index]);
-            block.forward(context, index, n, cache, cross, scratch, watched);
+            block.forward(context, index, (n, many), cache, cross, scratch, watched);
             if let Some(watch) = watch.as_mut().filter(|watch| !watch.heads[index].is_empty()) {
                 (watch.visit)(index, &scratch.scores);
             }

@@ -113,7 +113,7 @@ impl Map for Gelu {
     }
 }
 
-/// GELU for a product in bytes, whose steps are some hundredths: off by at most 1e-4 up to |x| = 3.75, and by 3.4e-4 beyond.
+/// GELU for a product in bytes, whose steps are some hundredths: off by at most 1e-4 up to |x| = 3.75, and by 2.5e-4 beyond.
 ///
 /// max(x, 0) − |x|·Φ(−|x|), the latter a polynomial of degree 7 fitted here by Remez's exchange, beyond 3.75 its last value.
 #[derive(Clone, Copy)]
