@@ -6,7 +6,7 @@ use half::{bf16, f16};
 
 /// How far ahead of what it multiplies [`stream`] asks for weights, in bytes. The processor's own prefetch stops at the
 /// end of each page of 4 KiB, and memory answers after some 100 ns, in which a core reads 2 KiB.
-const AHEAD: usize = 4096;
+pub(crate) const AHEAD: usize = 4096;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
