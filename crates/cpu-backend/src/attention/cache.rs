@@ -154,7 +154,7 @@ impl KvCache {
         match &mut self.data {
             Data::F32(keys, values) => append(k, v, heads, head_dim, first, keys, values, |x| x),
             Data::F16(keys, values) => append(k, v, heads, head_dim, first, keys, values, f16::from_f32),
-            Data::Bf16(keys, values) => append(k, v, heads, head_dim, first, keys, values, bf16::from_f32),
+            Data::Bf16(keys, values) => append(k, v, heads, head_dim, first, keys, values, round_to_bf16),
             Data::Int8(_) if count == 0 => {}
             Data::Int8(_) => {
                 let why = "whole numbers have one scale over all positions, so that none can be appended";

@@ -57,17 +57,19 @@ impl Quantised {
         let of_keys = [&mut self.key_scales, &mut self.key_sums].map(|of| Disjoint::new(of));
         let values = Disjoint::new(&mut self.values);
         let of_values = [&mut self.value_scales, &mut self.value_sums].map(|of| Disjoint::new(of));
+        let level = ctx.level();
         ctx.run(heads, |head| {
             let part = head * head_dim..(head + 1) * head_dim;
             // SAFETY: each head's numbers belong to one task.
             unsafe {
                 let keys = keys.part(head * room * depth, room * depth);
                 let [scales, sums] = of_keys.each_ref().map(|of| of.part(head * room, room));
-                fill_keys(k.chunks_exact(width).map(|row| &row[part.clone()]), depth, keys, scales, sums);
+                let k = k.chunks_exact(width).map(|row| &row[part.clone()]);
+                level.vectorised(|| fill_keys(k, depth, keys, scales, sums));
                 let values = values.part(head * room * channels, room * channels);
                 let [scales, sums] = of_values.each_ref().map(|of| of.part(head * channels, channels));
                 let v = |position: usize| v.get(position * width..).and_then(|v| v.get(part.clone()));
-                fill_values(v, room, values, scales, sums);
+                level.vectorised(|| fill_values(v, room, values, scales, sums));
             }
         });
     }
@@ -152,6 +154,7 @@ impl Quantised {
 }
 
 /// Quantises each row of `k` by itself.
+#[inline(always)]
 fn fill_keys<'a>(
     k: impl Iterator<Item = &'a [f32]>,
     depth: usize,
@@ -173,6 +176,7 @@ fn fill_keys<'a>(
 }
 
 /// Quantises each channel by itself, zeros beyond the last position that `v` has.
+#[inline(always)]
 fn fill_values<'a>(
     v: impl Fn(usize) -> Option<&'a [f32]>,
     room: usize,

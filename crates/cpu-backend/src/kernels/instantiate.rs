@@ -60,6 +60,13 @@ macro_rules! instantiate {
         /// # Safety
         /// The level's instructions.
         $(#[$enable])*
+        pub(crate) unsafe fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+
+        /// # Safety
+        /// The level's instructions.
+        $(#[$enable])*
         pub(crate) unsafe fn scale(x: &mut [f32], factor: f32) {
             // SAFETY: the caller vouches for the level.
             unsafe { rows::scale::<$simd>(x, factor) }

@@ -160,6 +160,11 @@ impl Level {
         }
     }
 
+    /// Calls `f`, compiled for the level as far as it is inlined: for plain loops that the compiler vectorises.
+    pub(crate) fn vectorised<R>(self, f: impl FnOnce() -> R) -> R {
+        dispatch!(self, vectorised(f))
+    }
+
     pub(crate) fn gelu(self, x: &mut [f32]) {
         dispatch!(self, gelu(x));
     }

@@ -323,7 +323,7 @@ impl Level {
     /// As [`Level::finish`], to rows of 32 that are `stride` apart.
     pub(crate) fn finish_into(
         self,
-        sums: &Tile,
+        sums: &[f32],
         rows: &[RowScale],
         columns: Columns<'_>,
         ending: Ending,
@@ -331,8 +331,8 @@ impl Level {
         stride: usize,
     ) {
         let Some(last) = rows.len().checked_sub(1) else { return };
-        assert!(rows.len() <= MAX_TILE_ROWS && stride >= PANEL && to.len() >= last * stride + PANEL);
-        let (c, to) = (sums.0.as_ptr(), to.as_mut_ptr());
+        assert!(sums.len() >= rows.len() * PANEL && stride >= PANEL && to.len() >= last * stride + PANEL);
+        let (c, to) = (sums.as_ptr(), to.as_mut_ptr());
         dispatch!(self, finish(c, rows, columns, ending, to, stride));
     }
 }

@@ -1,8 +1,9 @@
 //! Few rows: every weight is read once, in storage order, by exactly one thread.
 
+use super::many::{ONES, ZEROS};
 use super::{Epilogue, Linear};
 use crate::context::Context;
-use crate::kernels::{Disjoint, PANEL};
+use crate::kernels::{Columns, Disjoint, PANEL, RowScale};
 use crate::level::Level;
 use crate::scratch;
 
@@ -66,27 +67,27 @@ pub(super) fn finish(
     layer: &Linear,
     level: Level,
     panel: usize,
-    sums: &mut [f32],
+    sums: &[f32],
     first: usize,
     y: &Disjoint,
     epilogue: Epilogue,
 ) {
     let column = panel * PANEL;
     let width = PANEL.min(layer.outputs - column);
-    let bias = layer.panel_bias(panel);
-    for (row, sums) in sums.chunks_exact_mut(PANEL).enumerate() {
-        match layer.packed.scale(panel) {
-            Some(scale) => sums.iter_mut().zip(scale).zip(bias).for_each(|((v, s), b)| *v = *v * s + b),
-            None => sums.iter_mut().zip(bias).for_each(|(v, b)| *v += b),
-        }
-        if epilogue == Epilogue::Gelu {
-            level.gelu(sums);
-        }
+    let scale = layer.packed.scale(panel).unwrap_or(&ONES);
+    let columns = Columns { scale, sums: &ZEROS, bias: layer.panel_bias(panel) };
+    let (one, ending) = (&[RowScale::ONE], epilogue.ending());
+    for (row, sums) in sums.chunks_exact(PANEL).enumerate() {
         // SAFETY: these columns of these rows are this panel's, and callers give each panel to one thread.
         let out = unsafe { y.part((first + row) * layer.outputs + column, width) };
-        match epilogue {
-            Epilogue::Residual => out.iter_mut().zip(&*sums).for_each(|(y, v)| *y += v),
-            Epilogue::None | Epilogue::Gelu => out.copy_from_slice(&sums[..width]),
+        if width == PANEL {
+            level.finish_into(sums, one, columns, ending, out, PANEL);
+            continue;
         }
+        // The last panel's columns, where it has others.
+        let mut whole = [0.0; PANEL];
+        whole[..width].copy_from_slice(out);
+        level.finish_into(sums, one, columns, ending, &mut whole, PANEL);
+        out.copy_from_slice(&whole[..width]);
     }
 }

@@ -17,8 +17,8 @@ use std::ops::Range;
 pub(crate) const BLOCK_ROWS: usize = 48;
 
 /// Columns that are finished with neither scale nor zero point.
-const ONES: [f32; PANEL] = [1.0; PANEL];
-const ZEROS: [f32; PANEL] = [0.0; PANEL];
+pub(super) const ONES: [f32; PANEL] = [1.0; PANEL];
+pub(super) const ZEROS: [f32; PANEL] = [0.0; PANEL];
 
 pub(super) fn forward(
     layer: &Linear,
@@ -251,7 +251,7 @@ impl Sums<'_> {
     pub(crate) fn into(self, ending: Ending, out: &mut [f32], width: usize) {
         let to = &mut out[self.row * width + self.column..];
         if width - self.column >= PANEL {
-            return self.level.finish_into(self.tile, self.scales, self.columns, ending, to, width);
+            return self.level.finish_into(&self.tile.0, self.scales, self.columns, ending, to, width);
         }
         let (level, rest) = (self.level, width - self.column);
         let first = if ending == Ending::Add { Ending::Store } else { ending };

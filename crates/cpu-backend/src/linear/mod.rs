@@ -7,7 +7,7 @@ mod words;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::kernels::PANEL;
+use crate::kernels::{Ending, PANEL};
 use half::{bf16, f16};
 pub(crate) use many::{InPlace, Operand, blocks};
 use pack::Packed;
@@ -53,6 +53,16 @@ pub enum Epilogue {
     Gelu,
     /// `y += x·Wᵀ + b`.
     Residual,
+}
+
+impl Epilogue {
+    fn ending(self) -> Ending {
+        match self {
+            Self::None => Ending::Store,
+            Self::Gelu => Ending::Gelu,
+            Self::Residual => Ending::Add,
+        }
+    }
 }
 
 /// A linear layer `[rows, in] → [rows, out]`: packed once, then read by every level.

@@ -17,7 +17,13 @@ pub(crate) fn max(level: Level, row: &[f32]) -> f32 {
 /// First index of the largest value (`torch.argmax` breaks ties so); `None` if every value is −∞ or NaN.
 pub(crate) fn argmax(level: Level, row: &[f32]) -> Option<usize> {
     let most = max(level, row);
-    if most == f32::NEG_INFINITY { None } else { row.iter().position(|&x| x == most) }
+    if most == f32::NEG_INFINITY {
+        return None;
+    }
+    // A search that stops within a block is one comparison at a time.
+    let has_most = |block: &[f32]| block.iter().fold(false, |found, &x| found | (x == most));
+    let block = row.chunks(BLOCK).position(has_most)? * BLOCK;
+    row[block..].iter().position(|&x| x == most).map(|at| block + at)
 }
 
 /// Σ e^(x − most) over the row, given that no x exceeds `most`; NaN if there is one in it.
