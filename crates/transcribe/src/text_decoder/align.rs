@@ -65,7 +65,7 @@ impl TextDecoder {
         };
         let mut scratch = Scratch::default();
         let watch = Watch { heads: &watched, visit: &mut keep };
-        self.forward(tokens, &mut cache, cross, &mut scratch, Some(watch));
+        self.forward(tokens, &mut cache, cross, &mut scratch, None, Some(watch));
 
         let (d, n_vocab) = (config.d_model, config.n_vocab);
         // The position before a token tells it. A few rows at a time read the vocabulary's weights once for all.

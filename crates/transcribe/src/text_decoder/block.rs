@@ -4,9 +4,9 @@
 use cpu_backend::{Context, Epilogue, Keys, KvCache, Linear, Mask, Scores, attend, attention};
 use whisper_encoder::{AudioFeatures, Checkpoint, Error, Precision, Result};
 
+use super::SelfCache;
 use super::network::Scratch;
 use super::weights::{LayerNorm, prepare, prepare_stored, stack};
-use super::{CrossCache, SelfCache};
 
 /// Weights of one block.
 pub(super) struct Block {
@@ -89,20 +89,15 @@ impl Block {
         layers.map(Linear::bytes).iter().sum()
     }
 
-    /// Adds this block's three residuals to `scratch.x` `[rows × n, d_model]`; as the encoder attends where n are `many`.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "weights, state and buffers of one step, each its own thing"
-    )]
-    pub(super) fn forward(
+    /// The first half of the block: keys and values of `scratch.x` `[rows × n, d_model]` to the cache, and to `scratch.mixed`
+    /// what each token takes from those before it; as the encoder attends where n are `many`.
+    pub(super) fn self_attend(
         &self,
         context: &Context,
         index: usize,
         (n, many): (usize, bool),
         cache: &mut SelfCache,
-        cross: &CrossCache,
         scratch: &mut Scratch,
-        watched: &[usize],
     ) {
         let d = self.self_norm.weight.len();
         let entries = scratch.x.len() / d;
@@ -113,9 +108,20 @@ impl Block {
         scratch.qkv.resize(entries * 3 * d, 0.0);
         self.qkv.forward(context, &scratch.h, entries, &mut scratch.qkv, Epilogue::None);
         self.attend_to_text(context, index, (n, many), cache, scratch);
+    }
+
+    /// The second half: adds the block's three residuals to `scratch.x` `[entries, d_model]`, each entry by itself.
+    pub(super) fn finish(
+        &self,
+        context: &Context,
+        cross: &KvCache,
+        scratch: &mut Scratch,
+        watched: &[usize],
+    ) {
+        let entries = scratch.x.len() / self.self_norm.weight.len();
         self.self_out.forward(context, &scratch.mixed, entries, &mut scratch.x, Epilogue::Residual);
 
-        self.cross_attend.forward(context, &cross.blocks[index], scratch, watched);
+        self.cross_attend.forward(context, cross, scratch, watched);
 
         self.mlp_norm.apply(context, &scratch.x, &mut scratch.h);
         scratch.hidden.resize(entries * self.fc1.outputs(), 0.0);

@@ -78,12 +78,11 @@ impl Inference for WindowInference<'_> {
         if tokens.is_empty() || logits_at.iter().any(|&at| at >= tokens.len()) {
             return Err(refused("a position beyond the tokens".into()));
         }
-        self.decoder.forward(tokens, &mut self.cache, self.cross, &mut self.scratch, None);
-        let d = self.decoder.config().d_model;
+        let wanted = Some(logits_at);
+        self.decoder.forward(tokens, &mut self.cache, self.cross, &mut self.scratch, wanted, None);
         // All at once: the vocabulary's weights are read once.
-        let rows = logits_at.iter().flat_map(|&at| &self.scratch.h[at * d..(at + 1) * d]);
         let mut logits = vec![0.0; logits_at.len() * self.n_vocab()];
-        self.decoder.logits(&rows.copied().collect::<Vec<_>>(), &mut logits);
+        self.decoder.logits(&self.scratch.h, &mut logits);
         let logits: Vec<_> = logits.chunks_exact(self.n_vocab()).map(<[f32]>::to_vec).collect();
         let (tokens, logits_at) = (tokens.to_vec(), logits_at.to_vec());
         self.prompt = Some(Prompt { tokens, logits_at, logits: logits.clone() });
@@ -102,7 +101,7 @@ impl Inference for WindowInference<'_> {
         if tokens.len() != self.cache.rows() || logits.len() != tokens.len() * self.n_vocab() {
             return Err(refused(format!("{} tokens for {} rows", tokens.len(), self.cache.rows())));
         }
-        self.decoder.forward(tokens, &mut self.cache, self.cross, &mut self.scratch, None);
+        self.decoder.forward(tokens, &mut self.cache, self.cross, &mut self.scratch, None, None);
         self.decoder.logits(&self.scratch.h, logits);
         Ok(())
     }

@@ -45,6 +45,16 @@ pub struct Scratch {
     pub(super) scores: Vec<f32>,
 }
 
+impl Scratch {
+    /// Of the entries of a block between its halves, keeps those at `places`, in that order.
+    fn keep(&mut self, places: &[usize], d: usize) {
+        for rows in [&mut self.x, &mut self.mixed] {
+            *rows = places.iter().flat_map(|&at| &rows[at * d..(at + 1) * d]).copied().collect();
+        }
+        self.h.resize(places.len() * d, 0.0);
+    }
+}
+
 /// Cross-attention heads whose scores before the softmax someone wants.
 pub(super) struct Watch<'a> {
     /// Heads of each block.
@@ -128,13 +138,15 @@ impl TextDecoder {
         Ok(cross)
     }
 
-    /// Appends `tokens` `[rows, n]` to the cache; leaves the normed hidden states `[rows × n, d_model]` in `scratch`.
+    /// Appends `tokens` `[rows, n]` to the cache; leaves the normed hidden states `[rows × n, d_model]` in `scratch`, or, of
+    /// one row, those at the positions `wanted`.
     pub(super) fn forward(
         &self,
         tokens: &[u32],
         cache: &mut SelfCache,
         cross: &CrossCache,
         scratch: &mut Scratch,
+        wanted: Option<&[usize]>,
         mut watch: Option<Watch<'_>>,
     ) {
         let (entries, d) = (tokens.len(), self.config.d_model);
@@ -147,17 +159,22 @@ impl TextDecoder {
         }
         // Whoever watches scores gets those of steps.
         let many = n >= MANY_ROWS && watch.is_none();
-        let context = if many { &self.many } else { &self.context };
-        for (index, block) in self.blocks.iter().enumerate() {
+        let mut context = if many { &self.many } else { &self.context };
+        for (index, (block, audio)) in self.blocks.iter().zip(&cross.blocks).enumerate() {
             let watched = watch.as_ref().map_or(&[][..], |watch| &watch.heads[index]);
-            block.forward(context, index, (n, many), cache, cross, scratch, watched);
+            block.self_attend(context, index, (n, many), cache, scratch);
+            if let Some(wanted) = wanted.filter(|_| index + 1 == self.blocks.len()) {
+                // No later block asks what the others hear.
+                scratch.keep(wanted, d);
+                context = &self.context;
+            }
+            block.finish(context, audio, scratch, watched);
             if let Some(watch) = watch.as_mut().filter(|watch| !watch.heads[index].is_empty()) {
                 (watch.visit)(index, &scratch.scores);
             }
         }
         cache.advance(n);
-        scratch.h.resize(entries * d, 0.0);
-        self.norm.apply(context, &scratch.x[..entries * d], &mut scratch.h);
+        self.norm.apply(context, &scratch.x, &mut scratch.h);
     }
 
     /// Logits `[rows, n_vocab]` of hidden states `[rows, d_model]`.
