@@ -36,10 +36,12 @@ fn mel(path: &Path) -> LogMel {
     log_mel(&pad_or_trim(samples.as_slice(), N_SAMPLES), 0, 80).unwrap()
 }
 
-fn text(model: &Model, path: &Path) -> String {
+fn text(model: &Model, path: &Path, prompt: Option<&str>) -> String {
     let samples = transcribe::audio::load_file(path, None).unwrap().samples;
     let mel = log_mel(samples.as_slice(), N_SAMPLES, 80).unwrap();
-    let options = TranscribeOptions { temperatures: vec![0.0], ..TranscribeOptions::default() };
+    let initial_prompt = prompt.map(str::to_owned);
+    let options =
+        TranscribeOptions { temperatures: vec![0.0], initial_prompt, ..TranscribeOptions::default() };
     pipeline::transcribe(model, &mel, &options, &CancelToken::new(), &mut |_| {}).unwrap().text
 }
 
@@ -97,14 +99,31 @@ fn layer_by_layer() {
     }
 }
 
-/// The gate of `Precision::Auto`: at least 95 % of the recordings read the same as in f32, and the word error rate
-/// stays within 0.1 points.
-#[test]
-fn auto_reads_what_f32_reads() {
-    gate(&model(Precision::F32), &model(Precision::Auto));
+/// What `Precision::Auto` may cost.
+struct Gate {
+    /// Share of recordings that read the same as in f32.
+    least_same: f64,
+    /// Difference of the word error rates, in points.
+    most_points: f64,
 }
 
-/// The same of a checkpoint in f16, as most are published: the encoder is in bf16 then, the decoder's weights too.
+const GATE: Gate = Gate { least_same: 0.95, most_points: 0.1 };
+/// After a prompt that does not belong to the recording, more is a matter of taste in f32, too: 97 of 105 texts were the same
+/// after five such prompts, 103 in bf16; and one word of the 361 is 0.28 points.
+const GATE_AFTER_A_PROMPT: Gate = Gate { least_same: 0.85, most_points: 1.0 };
+
+#[test]
+fn auto_reads_what_f32_reads() {
+    let (exact, fast) = (model(Precision::F32), model(Precision::Auto));
+    gate(&exact, &fast, None, GATE);
+    // Long enough to be read at once, and of no recording.
+    let prompt = "The committee met again on Thursday, in the small hall behind the library, to hear what the \
+        engineers had found: the bridge was sound, the road to it was not, and nobody could say who had to pay.";
+    gate(&exact, &fast, Some(prompt), GATE_AFTER_A_PROMPT);
+}
+
+/// The same of a checkpoint in f16, as most are published: linear layers and the decoder's weights are in bf16 then, attention
+/// in 8 bits still.
 #[test]
 fn auto_reads_what_f32_reads_of_a_float_checkpoint() {
     let folder = float_checkpoint();
@@ -112,7 +131,7 @@ fn auto_reads_what_f32_reads_of_a_float_checkpoint() {
         let files = transcribe::model::folder::open(folder.path(), "floats", ModelSource::Path).unwrap();
         transcribe::model::open(&files, &options(precision)).unwrap()
     };
-    gate(&open(Precision::F32), &open(Precision::Auto));
+    gate(&open(Precision::F32), &open(Precision::Auto), None, GATE);
 }
 
 /// The bundled checkpoint with its int8 rows times their scales, in f16.
@@ -152,11 +171,11 @@ fn float_checkpoint() -> tempfile::TempDir {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts of files")]
-fn gate(exact: &Model, fast: &Model) {
+fn gate(exact: &Model, fast: &Model, prompt: Option<&str>, gate: Gate) {
     let files = recordings();
     let (mut same, mut of_exact, mut of_fast) = (0, WordErrors::default(), WordErrors::default());
     for path in &files {
-        let (want, got) = (text(exact, path), text(fast, path));
+        let (want, got) = (text(exact, path, prompt), text(fast, path, prompt));
         if got == want {
             same += 1;
         } else {
@@ -169,10 +188,15 @@ fn gate(exact: &Model, fast: &Model) {
     }
     let (exact, fast) = (of_exact.percent(), of_fast.percent());
     println!(
-        "{same} of {} recordings read the same; word errors: f32 {exact:.2} %, auto {fast:.2} % of {}",
+        "{}{same} of {} recordings read the same; word errors: f32 {exact:.2} %, auto {fast:.2} % of {}",
+        if prompt.is_some() { "after a prompt, " } else { "" },
         files.len(),
         of_exact.words
     );
-    assert!(same as f64 >= 0.95 * files.len() as f64, "only {same} of {} read the same", files.len());
-    assert!((exact - fast).abs() <= 0.1, "word errors of {fast:.2} % instead of {exact:.2} %");
+    assert!(
+        same as f64 >= gate.least_same * files.len() as f64,
+        "only {same} of {} read the same",
+        files.len()
+    );
+    assert!((exact - fast).abs() <= gate.most_points, "word errors of {fast:.2} % instead of {exact:.2} %");
 }

@@ -37,8 +37,8 @@ pub enum Precision {
     /// (`tests/tests/cpu_fidelity.rs`). **Its numbers differ from machine to machine.** In the CPU's encoder: with AVX-512
     /// VNNI, attention and the linear layers whose weights are int8 round activations to 8 bits; at AVX2, those layers
     /// round them to 16. Everything else is bf16 with AVX512-BF16, else f32. The text decoder keeps weights in bf16 that
-    /// are not int8, and the audio's keys and values in 8 bits with scales; prompts of 16 tokens and more are rounded as audio
-    /// is. Name a precision for the same on every machine of a kind.
+    /// are not int8, and the audio's keys and values in 8 bits with scales. Name a precision for the same on every machine of
+    /// a kind.
     #[default]
     Auto,
     /// f32 arithmetic. Int8 checkpoints keep int8 weights in the text decoder, widened where they are multiplied: equal

@@ -17,7 +17,8 @@ pub trait Inference {
         Level::detect()
     }
 
-    /// Starts anew with one row of `tokens`; returns raw logits `[n_vocab]` for each position in `logits_at`.
+    /// Starts anew with one row of `tokens`; returns raw logits `[n_vocab]` for each position in `logits_at`. To ask for the same
+    /// once more, as the attempts at a window do, need not cost any arithmetic.
     ///
     /// # Errors
     /// On cancellation, or if `tokens` is empty or longer than the decoder's positions.
