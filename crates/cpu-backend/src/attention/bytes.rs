@@ -5,6 +5,11 @@
 //! such product is 255 and all are rounded to bytes; sums of blocks are added in f32, as in the online softmax of `flash`.
 //! Divided at the end by the sum of the weights before their rounding, the errors of small weights stay errors of a
 //! half step and do not shift the rest.
+//!
+//! The worst case is a flat tail: if the other 127 keys of a block weigh just over half a step each, they count as whole steps,
+//! and just under it as none; either way the block is off by 127 · 0.5 / 255, a quarter of its largest key's part. Tails that
+//! spread over several steps are rounded up as often as down. Values of a scale below 1e-18 count as zeros: with a block's
+//! largest weight at 255 and scales of up to 1e30, f32 has room for both.
 
 use super::heads::{Heads, Shape};
 use crate::kernels::{BYTE_KEYS, MAX_TILE_ROWS, Merge, Number, PANEL, Softmax, Tile, row_stride};

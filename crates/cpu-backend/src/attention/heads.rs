@@ -44,7 +44,12 @@ impl Shape {
 
     /// Positions whose values are kept: whole groups, in bytes whole blocks of them.
     fn kept_keys(self) -> usize {
-        self.keys.next_multiple_of(if self.number == Number::U8 { BYTE_KEYS } else { 4 })
+        self.keys.next_multiple_of(self.run_of_keys())
+    }
+
+    /// Keys whose values are kept in an order of their own.
+    fn run_of_keys(self) -> usize {
+        if self.number == Number::U8 { BYTE_KEYS } else { 4 }
     }
 
     pub(super) fn key_panel(self) -> usize {
@@ -174,8 +179,9 @@ impl<'a> Packing<'a> {
             keys.chunks_exact_mut(shape.parts()[1]).for_each(|head| head[used..].fill(0));
         }
         if shape.keys < shape.kept_keys() {
-            // Whole runs of groups, in whose order the last positions may lie anywhere.
-            let used = shape.keys / BYTE_KEYS * BYTE_KEYS * PANEL * shape.number.size();
+            // Whole runs, in whose order the last positions may lie anywhere.
+            let run = shape.run_of_keys();
+            let used = shape.keys / run * run * PANEL * shape.number.size();
             values.chunks_exact_mut(shape.value_panel()).for_each(|panel| panel[used..].fill(0));
         }
         let [of_queries, of_keys] = shape.scale_parts().map(|part| part * shape.heads);

@@ -154,6 +154,29 @@ fn what_does_not_fit_is_left_alone() {
     assert_eq!(x, numbers(1, 12 * D));
 }
 
+/// Frames overlap in memory, so their numbers cannot be rounded row by row.
+#[test]
+fn convolutions_of_rounded_activations_are_left_alone() {
+    let (mels, hidden, frames) = (8, 64, 20);
+    let layers =
+        [Layer::new(1, hidden, 3 * mels, Storage::Int8), Layer::new(3, D, 3 * hidden, Storage::Int8)];
+    let (mel, positions) = (numbers(5, mels * frames), numbers(6, frames / 2 * D));
+    for ctx in contexts() {
+        let [first, second] = layers.each_ref().map(|layer| &layer.linear);
+        let stem = |ctx: &Context| {
+            let convolutions =
+                [Convolution { layer: first, stride: 1 }, Convolution { layer: second, stride: 2 }];
+            let mut y = vec![0.0; frames / 2 * D];
+            encode_stem(ctx, convolutions, &mel, &positions, &mut y, &mut Workspace::new())
+        };
+        for rounding in [ctx.clone().with_int8_activations(), ctx.clone().with_int16_activations()] {
+            let rounds = rounding.int8_products() || rounding.short_products();
+            assert_eq!(stem(&rounding), !rounds, "{rounding:?}");
+        }
+        assert!(stem(&ctx), "{ctx:?}");
+    }
+}
+
 #[test]
 fn nothing_is_allocated_once_it_has_grown() {
     let ctx = Context::single(crate::Level::detect());

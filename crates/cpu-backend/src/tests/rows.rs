@@ -1,6 +1,7 @@
 //! Row operations.
 
-use super::{U, check, contexts, gamma, numbers, wide};
+use super::{U, check, contexts, gamma, levels, numbers, wide};
+use crate::kernels::{Columns, Ending, PANEL, RowScale};
 use crate::{add, gelu, layer_norm, reference, softmax};
 
 const SIZES: [usize; 14] = [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1500];
@@ -87,6 +88,30 @@ fn gelu_is_the_exact_one() {
             gelu(&ctx, &mut part);
             assert_eq!(part, y[100_000..100_000 + n], "{ctx:?}: gelu of {n}");
         }
+    }
+}
+
+#[test]
+fn the_coarse_gelu_is_as_near_as_it_says() {
+    let columns = Columns { scale: &[1.0; PANEL], sums: &[0.0; PANEL], bias: &[0.0; PANEL] };
+    for level in levels() {
+        let coarse = |x: &[f32]| {
+            let mut y = x.to_vec();
+            for row in y.as_chunks_mut::<PANEL>().0 {
+                let sums = *row;
+                level.finish_into(&sums, &[RowScale::ONE], columns, Ending::CoarseGelu, row, PANEL);
+            }
+            y
+        };
+        let x: Vec<f32> = (-160_000..160_000).map(|i| i as f32 * 1e-4).collect();
+        let want: Vec<f64> = x.iter().map(|&x| reference::gelu(f64::from(x))).collect();
+        let bound = |i: usize| if x[i].abs() <= 3.75 { 1e-4 } else { 2.5e-4 };
+        check(&format!("{level:?} coarse gelu"), &coarse(&x), &want, bound);
+        let mut odd = [0.0; PANEL];
+        odd[..5].copy_from_slice(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN]);
+        let got = coarse(&odd);
+        assert!(got[0].is_nan() && got[1] == f32::INFINITY && got[3] == f32::MAX, "{level:?}: {got:?}");
+        assert!(got[2].abs() <= 2.5e-4 && got[4].abs() <= 2.5e-4, "{level:?}: {got:?}");
     }
 }
 
