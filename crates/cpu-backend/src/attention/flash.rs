@@ -5,7 +5,7 @@
 //! Milakov and Gimelshein, 2018, as in FlashAttention). Scores never leave the L1 cache.
 
 use super::heads::{Heads, MAX_HEAD_DIM, Packing, Shape};
-use super::{Mask, bytes, fused};
+use super::{Mask, fused, whole};
 use crate::context::Context;
 use crate::kernels::{Disjoint, MAX_TILE_ROWS, Matrix, Number, PANEL, row_stride};
 use crate::scratch;
@@ -25,8 +25,8 @@ const PACK: usize = PANEL;
 ///
 /// With [`Mask::Causal`] the queries are the last positions of the keys. A query that sees no key gives zeros.
 /// A context that has products in bf16, see [`Context::with_f32_activations`], rounds queries, keys, values and
-/// weights to it; one [`with_int8_activations`](Context::with_int8_activations) to 8 bits, each head's rows with a scale of
-/// their own and weights with one for every 128 keys.
+/// weights to it; one [`with_int8_activations`](Context::with_int8_activations) to 8 bits, or at AVX2 some 12, each head's rows
+/// with a scale of their own and weights with one for every 128 keys.
 ///
 /// # Panics
 /// When a length is not whole rows, `k` and `v` (or `q` and `out`) differ, or `head_dim` is over 256.
@@ -60,6 +60,8 @@ pub fn attention(
 pub(crate) fn number(ctx: &Context) -> Number {
     if ctx.int8_products() {
         Number::U8
+    } else if ctx.i16_products() {
+        Number::I16
     } else if ctx.bf16_products() {
         Number::Bf16
     } else {
@@ -114,8 +116,8 @@ pub(crate) fn attend_all(ctx: &Context, packed: &Heads, mask: Mask, out: &mut [f
                 to.iter_mut().zip(values).for_each(|(to, v)| *to = v * factor);
             };
             let sees = |row| mask.visible(row, queries, keys);
-            if number == Number::U8 {
-                bytes::attend(packed, head, rows, sees, give);
+            if number.is_whole() {
+                whole::attend(packed, head, rows, sees, give);
                 continue;
             }
             let all = mask == Mask::None && keys > 0 && level.weighs(number);

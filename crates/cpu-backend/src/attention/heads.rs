@@ -6,18 +6,20 @@
 //! | keys | panels of 32 positions, `[head_dim / g][32][g]`: the scores' right operand |
 //! | values | panels of 32 dimensions, `[positions / g][32][g]`: the right operand of the weights |
 //!
-//! In bytes, each row of a head has its own scale, and groups of values lie in the order of [`byte_group_place`].
+//! In whole numbers, each row of a head has its own scale; bytes of values lie in the order of [`byte_group_place`].
 
-use crate::kernels::{BYTE_KEYS, ByteRow, Disjoint, KeyTerms, Number, PANEL, byte_group_place, row_stride};
+use crate::kernels::{
+    BLOCK_KEYS, Disjoint, KeyTerms, Number, PANEL, WholeRow, byte_group_place, i16_limit_of_both, row_stride,
+};
 use crate::level::Level;
 
 /// Most dimensions of a head.
 pub(crate) const MAX_HEAD_DIM: usize = 256;
 
-/// The least scale of a value, of which smaller ones are zeros: those have one, too, and its logarithm and inverse.
-const LEAST_VALUE_SCALE: f32 = 1e-18;
+/// Values of smaller numbers are zeros: those have a scale, too, and its logarithm and inverse.
+const LEAST_VALUE: f32 = 1e-16;
 
-/// Numbers kept for each key in bytes, see [`KeyTerms`].
+/// Numbers kept for each key in whole numbers, see [`KeyTerms`].
 const TERMS: usize = 4;
 
 /// What is packed, and in which numbers.
@@ -42,14 +44,22 @@ impl Shape {
         row_stride(self.depth() * self.number.size())
     }
 
-    /// Positions whose values are kept: whole groups, in bytes whole blocks of them.
+    /// Positions whose values are kept: whole groups, in whole numbers whole blocks of them.
     fn kept_keys(self) -> usize {
         self.keys.next_multiple_of(self.run_of_keys())
     }
 
-    /// Keys whose values are kept in an order of their own.
+    /// The largest whole number of values, such that a block's products sum up to 32 bits.
+    fn largest_value(self) -> f32 {
+        match self.number {
+            Number::U8 => 127.0,
+            _ => i16_limit_of_both(BLOCK_KEYS) as f32,
+        }
+    }
+
+    /// Keys that are weighed together.
     fn run_of_keys(self) -> usize {
-        if self.number == Number::U8 { BYTE_KEYS } else { 4 }
+        if self.number.is_whole() { BLOCK_KEYS } else { 4 }
     }
 
     pub(super) fn key_panel(self) -> usize {
@@ -87,7 +97,7 @@ impl Shape {
     /// Scales of one head's queries, and terms of its keys.
     fn scale_parts(self) -> [usize; 2] {
         match self.number {
-            Number::U8 => [self.kept_queries(), TERMS * self.kept_keys()],
+            number if number.is_whole() => [self.kept_queries(), TERMS * self.kept_keys()],
             _ => [0, 0],
         }
     }
@@ -148,18 +158,18 @@ impl<'a> Heads<'a> {
         &self.values[head * part + panel * size..][from * PANEL * self.shape.number.size()..size]
     }
 
-    /// What the bytes of one head's queries count, from `row` on.
+    /// What the numbers of one head's queries count, from `row` on.
     pub(super) fn query_scales(&self, head: usize, row: usize) -> &[f32] {
         let part = self.shape.scale_parts()[0];
         &self.query_scales[head * part..(head + 1) * part][row..]
     }
 
-    /// What the sums of the block of [`BYTE_KEYS`] keys from `from` on stand for.
+    /// What the sums of the block of [`BLOCK_KEYS`] keys from `from` on stand for.
     pub(super) fn key_terms(&self, head: usize, from: usize) -> KeyTerms<'_> {
         let (part, kept) = (self.shape.scale_parts()[1], self.shape.kept_keys());
         let terms = &self.key_terms[head * part..][..part];
         let [scale, bias, value_log, value_inverse] =
-            [0, 1, 2, 3].map(|term| &terms[term * kept + from..][..BYTE_KEYS]);
+            [0, 1, 2, 3].map(|term| &terms[term * kept + from..][..BLOCK_KEYS]);
         KeyTerms { scale, bias, value_log, value_inverse }
     }
 }
@@ -206,14 +216,14 @@ impl<'a> Packing<'a> {
     /// # Safety
     /// No other thread writes this row.
     pub(crate) unsafe fn put_query(&self, row: usize, x: &[f32], factor: f32) {
-        let Shape { level, number, head_dim, .. } = self.shape;
+        let Shape { number, head_dim, .. } = self.shape;
         let mut buffer = Buffer::new(self.shape);
         let mut scaled = [0.0; MAX_HEAD_DIM];
         let scaled = &mut scaled[..head_dim];
         for (head, x) in self.shape.split(x).enumerate() {
             let at = head * self.shape.parts()[0] + row * self.shape.query_stride();
-            let bytes = if number == Number::U8 {
-                let rounded = level.round_row(x, true, buffer.bytes());
+            let bytes = if number.is_whole() {
+                let rounded = buffer.round(x, Role::Query);
                 // SAFETY: the caller's.
                 let scale = unsafe { self.query_scales.part(head * self.shape.scale_parts()[0] + row, 1) };
                 scale[0] = rounded.scale * factor;
@@ -232,12 +242,12 @@ impl<'a> Packing<'a> {
     /// # Safety
     /// No other thread writes this position.
     pub(crate) unsafe fn put_key(&self, key: usize, x: &[f32]) {
-        let Shape { level, number, .. } = self.shape;
+        let number = self.shape.number;
         let mut buffer = Buffer::new(self.shape);
         for (head, x) in self.shape.split(x).enumerate() {
-            let bytes = if number == Number::U8 {
-                let ByteRow { scale, sum } = level.round_row(x, false, buffer.bytes());
-                // Queries have their zero at 128.
+            let bytes = if number.is_whole() {
+                let WholeRow { scale, sum } = buffer.round(x, Role::Key);
+                // Queries in bytes have their zero at 128.
                 // SAFETY: the caller's.
                 unsafe { self.put_terms(head, key, 0, [scale, -128.0 * scale * sum]) };
                 buffer.bytes()
@@ -255,20 +265,21 @@ impl<'a> Packing<'a> {
     /// # Safety
     /// No other thread writes this position.
     pub(crate) unsafe fn put_value(&self, key: usize, x: &[f32]) {
-        let Shape { level, number, .. } = self.shape;
+        let number = self.shape.number;
         let (size, group) = (number.size(), key / number.group());
         let mut buffer = Buffer::new(self.shape);
         for (head, x) in self.shape.split(x).enumerate() {
-            let (bytes, group) = if number == Number::U8 {
-                let mut scale = level.round_row(x, false, buffer.bytes()).scale;
+            let (bytes, group) = if number.is_whole() {
+                let mut scale = buffer.round(x, Role::Value).scale;
+                let least = LEAST_VALUE / self.shape.largest_value();
                 // NaN passes.
-                if scale < LEAST_VALUE_SCALE {
+                if scale < least {
                     buffer.bytes().fill(0);
-                    scale = LEAST_VALUE_SCALE;
+                    scale = least;
                 }
                 // SAFETY: the caller's.
                 unsafe { self.put_terms(head, key, 2, [scale.log2(), 1.0 / scale]) };
-                (buffer.bytes(), byte_group_place(group))
+                (buffer.bytes(), if number == Number::U8 { byte_group_place(group) } else { group })
             } else {
                 (buffer.convert(x), group)
             };
@@ -302,6 +313,14 @@ impl<'a> Packing<'a> {
     }
 }
 
+/// What a head's row is to be multiplied with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Query,
+    Key,
+    Value,
+}
+
 /// A head's row as it is packed, filled up with zeros to whole groups.
 struct Buffer {
     shape: Shape,
@@ -315,6 +334,17 @@ impl Buffer {
 
     fn bytes(&mut self) -> &mut [u8] {
         &mut self.bytes[..self.shape.depth() * self.shape.number.size()]
+    }
+
+    /// To whole numbers whose products are sure to sum up to 32 bits. In bytes the sum of the row's is known, too.
+    fn round(&mut self, x: &[f32], role: Role) -> WholeRow {
+        let Shape { level, number, .. } = self.shape;
+        let bytes = self.bytes();
+        if number == Number::U8 {
+            return level.round_i8(x, role == Role::Query, bytes);
+        }
+        let products = if role == Role::Value { BLOCK_KEYS } else { x.len() };
+        WholeRow { scale: level.round_i16(x, i16_limit_of_both(products), bytes), sum: 0.0 }
     }
 
     fn convert(&mut self, x: &[f32]) -> &mut [u8] {

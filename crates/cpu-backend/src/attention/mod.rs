@@ -1,13 +1,13 @@
 //! Attention: of many positions at once ([`attention`], the encoder) and of a few against a cache ([`attend`], the
 //! decoder).
 
-mod bytes;
 mod cache;
 mod cached;
 mod flash;
 mod fused;
 mod heads;
 mod quantised;
+mod whole;
 
 pub use cache::{KvCache, KvStorage};
 pub use cached::{Keys, Scores, attend};

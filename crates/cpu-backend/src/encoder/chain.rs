@@ -72,7 +72,7 @@ impl Chain<'_> {
         let rows = x.len() / self.d_model;
         let width = block.fc1.outputs();
         let gelu = match block.fc2.operand(self.ctx) {
-            Number::U8 => Ending::CoarseGelu,
+            Number::U8 | Number::I16 => Ending::CoarseGelu,
             _ => Ending::Gelu,
         };
         scratch::with(rows * width, |hidden| {

@@ -10,23 +10,28 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod bytes;
 mod disjoint;
+#[cfg(target_arch = "x86_64")]
+mod exp2;
 mod generic;
 mod instantiate;
 mod portable;
 mod product;
+mod whole;
 mod words;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(crate) use amx::tiles_are_configured;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::{TileSession, TileUnit, fault as amx_fault, refusal as amx_refusal};
-pub(crate) use bytes::{BYTE_KEYS, ByteRow, KeyTerms, Merge, Softmax, byte_group_place};
 pub(crate) use disjoint::Disjoint;
 pub(crate) use generic::rows::{Columns, Ending};
 pub(crate) use product::{
-    Beyond, MAX_BYTE_DEPTH, MAX_SHORT_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, row_stride,
+    Beyond, MAX_BYTE_DEPTH, MAX_I16_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, i16_limit,
+    i16_limit_of_both, row_stride,
+};
+pub(crate) use whole::{
+    BLOCK_KEYS, KeyTerms, LARGEST_I16_WEIGHT, Merge, Softmax, WholeRow, byte_group_place,
 };
 pub(crate) use words::{WORD_ROWS, Words, word_stride};
 

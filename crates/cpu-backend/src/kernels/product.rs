@@ -9,13 +9,18 @@ use crate::level::{Level, LevelKind};
 /// Most depths of a product of bytes whose sums are sure to stay in 32 bits, in whole groups.
 pub(crate) const MAX_BYTE_DEPTH: usize = (i32::MAX / (255 * 128)) as usize / 4 * 4;
 
-/// Most depths of a product of 16-bit and 8-bit numbers: there [`short_limit`] is 2047, so the former have 12 bits left.
-pub(crate) const MAX_SHORT_DEPTH: usize = 8192;
+/// Most depths of a product of 16-bit and 8-bit numbers: there [`i16_limit`] is 2047, so the former have 12 bits left.
+pub(crate) const MAX_I16_DEPTH: usize = 8192;
 
-/// The largest 16-bit number whose products with `depth` bytes are sure to stay in 32 bits: 32767 up to a depth of 512, 8191 at
-/// 2048.
-pub(crate) fn short_limit(depth: usize) -> i32 {
+/// The largest 16-bit number whose products with `depth` bytes are sure to sum up to 32 bits: 32767 up to a depth of 512, 8191
+/// at 2048.
+pub(crate) fn i16_limit(depth: usize) -> i32 {
     (i32::MAX / 128 / depth.max(1) as i32).min(i32::from(i16::MAX))
+}
+
+/// The largest number of both factors whose `depth` products are sure to sum up to 32 bits: 5792 at a depth of 64, 4095 at 128.
+pub(crate) fn i16_limit_of_both(depth: usize) -> i32 {
+    (i32::MAX / depth.max(1) as i32).isqrt().min(i32::from(i16::MAX))
 }
 
 /// Most rows that a level's tile has.
@@ -26,13 +31,18 @@ pub(crate) const MAX_TILE_ROWS: usize = 32;
 pub(crate) enum Number {
     F32,
     Bf16,
-    /// Whole numbers in ∓[`short_limit`] times a scale per row.
+    /// Whole numbers times a scale per row, in ∓[`i16_limit`] or [`i16_limit_of_both`].
     I16,
     /// (u − zero)·scale, with one zero point and one scale per row.
     U8,
 }
 
 impl Number {
+    /// Whether attention's softmax goes from whole numbers to whole numbers.
+    pub(crate) fn is_whole(self) -> bool {
+        matches!(self, Self::I16 | Self::U8)
+    }
+
     /// Bytes of one.
     pub(crate) fn size(self) -> usize {
         match self {
@@ -133,8 +143,8 @@ impl Level {
 
     /// `c[tile_rows][32] (+)= a · b`: rows of `a` are `stride` bytes apart, `b` is a panel `[depth / g][32][g]` with g the
     /// number's [`Number::group`] (i8 for u8), rows of `c` are `ldc` f32 apart. Sums of u8 and i16 are exact up to their
-    /// conversion to f32, and never accumulate; those of i16 only while no number of `a` is
-    /// over its depth's [`short_limit`] and none of `b` over 128 in size.
+    /// conversion to f32, and never accumulate; those of i16 only while no number is
+    /// over its depth's [`i16_limit`] in `a` and 128 in `b`, or none over [`i16_limit_of_both`].
     #[allow(clippy::too_many_arguments, reason = "a matrix product: operands, strides, sizes")]
     pub(crate) fn multiply(
         self,
@@ -155,7 +165,7 @@ impl Level {
             number != Number::U8 || depth <= MAX_BYTE_DEPTH,
             "sums of {depth} products of bytes overflow"
         );
-        assert!(number != Number::I16 || depth <= MAX_SHORT_DEPTH, "{depth} products of 16 bits");
+        assert!(number != Number::I16 || depth <= MAX_I16_DEPTH, "{depth} products of 16 bits");
         assert!(a.len() >= (rows - 1) * stride + depth * number.size());
         assert!(b.len() >= groups * 4 * PANEL);
         assert!(ldc >= PANEL && c.len() >= (rows - 1) * ldc + PANEL);
@@ -220,31 +230,28 @@ impl Level {
         unreachable!("`has_vnni` is false on this target")
     }
 
-    /// Rounds `x` to 16 bits in steps of the row's own, zeros up to the end of `out`. A row that holds what is not finite gives
-    /// non-finite products.
+    /// Rounds `x` to whole numbers in ∓`limit`, 16 bits each, zeros up to the end of `out`; returns what 1 stands for, NaN when a
+    /// number is not finite.
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has AVX2"))]
-    pub(crate) fn round_words(self, x: &[f32], out: &mut [u8]) -> RowScale {
-        assert!(self.multiplies(Number::I16) && out.len() >= 2 * x.len() && x.len() <= MAX_SHORT_DEPTH);
+    pub(crate) fn round_i16(self, x: &[f32], limit: i32, out: &mut [u8]) -> f32 {
+        assert!(self.multiplies(Number::I16) && out.len() >= 2 * x.len());
+        assert!((1..=i32::from(i16::MAX)).contains(&limit));
         #[cfg(target_arch = "x86_64")]
-        {
-            let limit = short_limit(x.len()) as f32;
-            // SAFETY: the bounds were checked; `multiplies` proves AVX2 and FMA.
-            let scale = unsafe { avx2::round_words(x.as_ptr(), x.len(), limit, out.as_mut_ptr(), out.len()) };
-            RowScale { scale, zero: 0.0 }
-        }
+        // SAFETY: the bounds were checked; `multiplies` proves AVX2 and FMA.
+        return unsafe { avx2::round_i16(x.as_ptr(), x.len(), limit as f32, out.as_mut_ptr(), out.len()) };
         #[cfg(not(target_arch = "x86_64"))]
         unreachable!("`multiplies` is false on this target")
     }
 
     /// Widens a panel of i8, as [`Level::multiply`] takes it for u8, to one as it takes it for i16.
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "no level here has AVX2"))]
-    pub(crate) fn widen_words(self, panel: &[u8], depth: usize, out: &mut [u8]) {
+    pub(crate) fn widen_i16(self, panel: &[u8], depth: usize, out: &mut [u8]) {
         assert!(self.multiplies(Number::I16) && depth.is_multiple_of(4));
         assert!(panel.len() >= depth * PANEL && out.len() >= 2 * depth * PANEL);
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the bounds were checked; `multiplies` proves AVX2.
         unsafe {
-            avx2::widen_words(panel.as_ptr(), depth / 4, out.as_mut_ptr());
+            avx2::widen_i16(panel.as_ptr(), depth / 4, out.as_mut_ptr());
         }
     }
 

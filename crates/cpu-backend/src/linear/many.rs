@@ -6,8 +6,8 @@
 use super::{Epilogue, Linear, Storage};
 use crate::context::Context;
 use crate::kernels::{
-    Beyond, Columns, Disjoint, Ending, MAX_BYTE_DEPTH, MAX_SHORT_DEPTH, Matrix, Number, PANEL, RowScale,
-    Tile, row_stride,
+    Beyond, Columns, Disjoint, Ending, MAX_BYTE_DEPTH, MAX_I16_DEPTH, Matrix, Number, PANEL, RowScale, Tile,
+    i16_limit, row_stride,
 };
 use crate::level::Level;
 use crate::scratch;
@@ -143,7 +143,10 @@ impl Operand<'_> {
         let to = &mut self.bytes[row * stride..][..self.depth * self.number.size()];
         match (self.number, self.beyond.get_mut(row)) {
             (Number::U8, Some(beyond)) => self.scales[row] = self.level.quantise(x, to, beyond),
-            (Number::I16, _) => self.scales[row] = self.level.round_words(x, to),
+            (Number::I16, _) => {
+                let scale = self.level.round_i16(x, i16_limit(x.len()), to);
+                self.scales[row] = RowScale { scale, zero: 0.0 };
+            }
             _ => self.level.convert(self.number, x, to),
         }
     }
@@ -272,7 +275,7 @@ impl Linear {
             Storage::Bf16 if ctx.bf16_products() => Number::Bf16,
             // Deeper ones are multiplied in f32.
             Storage::Int8 if ctx.int8_products() && self.packed.depth() <= MAX_BYTE_DEPTH => Number::U8,
-            Storage::Int8 if ctx.short_products() && self.packed.depth() <= MAX_SHORT_DEPTH => Number::I16,
+            Storage::Int8 if ctx.i16_products() && self.packed.depth() <= MAX_I16_DEPTH => Number::I16,
             _ => Number::F32,
         }
     }
@@ -328,7 +331,7 @@ impl Linear {
                 f(panel, matrix.bytes(), Columns { scale, sums, bias });
             } else if number == Number::I16 {
                 scratch::with_bytes(2 * depth * PANEL, |widened| {
-                    level.widen_words(matrix.bytes(), depth, widened);
+                    level.widen_i16(matrix.bytes(), depth, widened);
                     f(panel, widened, Columns { scale, sums: &ZEROS, bias });
                 });
             } else {

@@ -109,7 +109,7 @@ fn short_activations_are_rounded_to_half_a_step() {
     let contexts = contexts()
         .into_iter()
         .flat_map(|ctx| [ctx.clone().with_int8_activations(), ctx.with_int16_activations()]);
-    for ctx in contexts.filter(Context::short_products) {
+    for ctx in contexts.filter(Context::i16_products) {
         for (rows, inputs, outputs) in
             [(9, 1, 1), (10, 3, 5), (12, 64, 32), (13, 515, 70), (25, 2048, 33), (9, 8191, 2), (9, 8192, 2)]
         {

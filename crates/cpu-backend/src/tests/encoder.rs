@@ -65,8 +65,8 @@ fn half_step(ctx: &Context, storage: Storage) -> f64 {
     match storage {
         // A 510th of a range that is at most twice the largest number.
         Storage::Int8 if ctx.int8_products() => 1.0 / 255.0,
-        // A 65534th of it, at depths up to 512.
-        Storage::Int8 if ctx.short_products() => 1.0 / 65534.0,
+        // Layers round less than attention's weights do.
+        _ if ctx.i16_products() => 1.0 / 8190.0,
         _ if ctx.bf16_products() => U_BF16,
         _ => gamma(1),
     }
@@ -170,7 +170,7 @@ fn convolutions_of_rounded_activations_are_left_alone() {
             encode_stem(ctx, convolutions, &mel, &positions, &mut y, &mut Workspace::new())
         };
         for rounding in [ctx.clone().with_int8_activations(), ctx.clone().with_int16_activations()] {
-            let rounds = rounding.int8_products() || rounding.short_products();
+            let rounds = rounding.int8_products() || rounding.i16_products();
             assert_eq!(stem(&rounding), !rounds, "{rounding:?}");
         }
         assert!(stem(&ctx), "{ctx:?}");

@@ -6,7 +6,7 @@ mod agreement;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod attention;
-mod attention_bytes;
+mod attention_whole;
 mod encoder;
 mod linear;
 mod quantised;

@@ -1,8 +1,10 @@
 //! The kernels for AVX2 + FMA + F16C: 8 lanes, a register block of 6 rows × 16 columns (12 of 16 registers).
 
 mod lanes;
-mod words;
+mod products;
+mod whole;
 
-pub(crate) use words::{round_words, tile_i16, widen_words};
+pub(crate) use products::{round_i16, tile_i16, widen_i16};
+pub(crate) use whole::{merge, soften_i16};
 
 crate::kernels::instantiate::instantiate!(lanes::Avx2, tile 6 x 2, #[target_feature(enable = "avx2,fma,f16c")]);

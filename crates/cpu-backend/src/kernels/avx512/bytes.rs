@@ -1,10 +1,11 @@
 //! Attention in 8 bits: rows rounded to bytes, and a row's scores made weights without leaving the registers.
 
-use crate::kernels::{BYTE_KEYS, ByteRow, Merge, PANEL};
+use crate::kernels::exp2::EXP2_3;
+use crate::kernels::{BLOCK_KEYS, Merge, PANEL, WholeRow};
 use std::arch::x86_64::*;
 
 /// Registers of a block of keys.
-const VECTORS: usize = BYTE_KEYS / 16;
+const VECTORS: usize = BLOCK_KEYS / 16;
 /// Binary logarithm of the largest byte.
 const LOG2_255: f32 = 7.994_353_4;
 /// A score that weighs nothing: finite, so that differences of it are numbers.
@@ -15,7 +16,7 @@ const HIDDEN: f32 = -1e30;
 /// # Safety
 /// The instructions named; `x` holds n numbers, `out` has room for n bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-pub(crate) unsafe fn round_row(x: *const f32, n: usize, unsigned: bool, out: *mut u8) -> ByteRow {
+pub(crate) unsafe fn round_i8(x: *const f32, n: usize, unsigned: bool, out: *mut u8) -> WholeRow {
     // SAFETY: masked loads and stores do not touch what lies beyond n.
     unsafe {
         let lanes = |i: usize| if n - i < 16 { (1 << (n - i)) - 1 } else { !0_u16 };
@@ -40,19 +41,19 @@ pub(crate) unsafe fn round_row(x: *const f32, n: usize, unsigned: bool, out: *mu
             _mm_mask_storeu_epi8(out.add(i).cast(), lanes(i), bytes);
         }
         let sum = _mm512_reduce_add_epi32(sum) as f32;
-        ByteRow { scale: scale + _mm512_reduce_add_ps(poison), sum }
+        WholeRow { scale: scale + _mm512_reduce_add_ps(poison), sum }
     }
 }
 
 /// 2^t at a relative error of 8e-5 (bytes round by 2e-3 and more); 0 for t below −149, NaN for NaN.
 ///
-/// t = n + r with |r| ≤ 1/2, 2^r by a polynomial of degree 3 fitted here by Remez's exchange.
+/// t = n + r with |r| ≤ 1/2, 2^r by [`EXP2_3`].
 ///
 /// # Safety
 /// AVX-512 F and DQ.
 #[inline(always)]
 unsafe fn exp2(t: __m512) -> __m512 {
-    const P: [f32; 4] = [0.999_928_07, 0.693_261, 0.242_611_12, 0.055_171_67];
+    const P: [f32; 4] = EXP2_3;
     // SAFETY: the caller vouches for the instructions.
     unsafe {
         let n = _mm512_roundscale_ps::<0>(t);
@@ -71,7 +72,7 @@ unsafe fn exp2(t: __m512) -> __m512 {
 /// they are before they are rounded.
 ///
 /// # Safety
-/// The instructions named; [`BYTE_KEYS`] numbers in `sums` and each of `terms`, 16 in `total`, room for [`BYTE_KEYS`] bytes.
+/// The instructions named; [`BLOCK_KEYS`] numbers in `sums` and each of `terms`, 16 in `total`, room for [`BLOCK_KEYS`] bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 pub(crate) unsafe fn soften_bytes(
     sums: *const f32,
@@ -84,7 +85,7 @@ pub(crate) unsafe fn soften_bytes(
 ) -> [f32; 2] {
     // SAFETY: the contracts are the same.
     unsafe {
-        if seen == BYTE_KEYS {
+        if seen == BLOCK_KEYS {
             soften_block::<true>(sums, terms, factor, seen, reference, total, out)
         } else {
             soften_block::<false>(sums, terms, factor, seen, reference, total, out)

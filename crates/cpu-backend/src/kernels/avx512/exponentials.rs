@@ -1,17 +1,18 @@
 //! Powers of two in the accuracy of bf16 (AVX-512 BF16).
 
+use crate::kernels::exp2::EXP2_4;
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
 /// 2^t at a relative error of 3e-6 (bf16 rounds by up to 2⁻⁸, 4e-3); 0 for t below −149, NaN for NaN.
 ///
-/// t = n + r with |r| ≤ 1/2, 2^r by a polynomial of degree 4 fitted here by Remez's exchange.
+/// t = n + r with |r| ≤ 1/2, 2^r by [`EXP2_4`].
 ///
 /// # Safety
 /// AVX-512 F and DQ.
 #[inline(always)]
 pub(super) unsafe fn exp2(t: __m512) -> __m512 {
-    const P: [f32; 5] = [0.999_999_3, 0.693_121_8, 0.240_247_45, 0.055_917_86, 0.009_570_102];
+    const P: [f32; 5] = EXP2_4;
     // SAFETY: the caller vouches for the instructions.
     unsafe {
         let n = _mm512_roundscale_ps::<0>(t);

@@ -8,7 +8,7 @@ mod quads;
 mod weights;
 mod words;
 
-pub(crate) use bytes::{merge, round_row, soften_bytes};
+pub(crate) use bytes::{merge, round_i8, soften_bytes};
 pub(crate) use exponentials::exp2_bf16;
 pub(crate) use lanes::Avx512;
 pub(crate) use pairs::{narrow, tile_bf16};

@@ -1,4 +1,5 @@
-//! Products of 16-bit whole numbers (`vpmaddwd`): for weights of 8 bits, where no instruction multiplies bytes exactly.
+//! Products of 16-bit whole numbers (`vpmaddwd`): for weights of 8 bits, where no instruction multiplies bytes exactly, and for
+//! attention.
 //!
 //! `vpmaddubsw` would do twice as many, but adds pairs in 16 bits, which activations of more than 7 bits overflow.
 
@@ -51,7 +52,7 @@ pub(crate) unsafe fn tile_i16(a: *const u8, lda: usize, b: *const u8, pairs: usi
 /// # Safety
 /// AVX2; `quads` groups of 128 bytes in `from`, room for twice as much at `to`.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) unsafe fn widen_words(from: *const u8, quads: usize, to: *mut u8) {
+pub(crate) unsafe fn widen_i16(from: *const u8, quads: usize, to: *mut u8) {
     for quad in 0..quads {
         for v in 0..PANEL / 8 {
             // SAFETY: offsets stay inside what the caller vouches for.
@@ -76,7 +77,7 @@ pub(crate) unsafe fn widen_words(from: *const u8, quads: usize, to: *mut u8) {
 /// # Safety
 /// AVX2 and FMA; `x` holds n numbers, `out` has room for `bytes` ≥ 2 · n.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) unsafe fn round_words(x: *const f32, n: usize, limit: f32, out: *mut u8, bytes: usize) -> f32 {
+pub(crate) unsafe fn round_i16(x: *const f32, n: usize, limit: f32, out: *mut u8, bytes: usize) -> f32 {
     let whole = n / 16 * 16;
     // SAFETY: reads stay below n, writes below `bytes` ≥ 2 · n.
     unsafe {
