@@ -8,8 +8,8 @@
 //!
 //! The worst case, in bytes, is a flat tail: if the other 127 keys of a block weigh just over half a step each, they count as whole steps,
 //! and just under it as none; either way the block is off by 127 · 0.5 / 255, a quarter of its largest key's part. Tails that
-//! spread over several steps are rounded up as often as down. Values below 1e-16 count as zeros: with a block's
-//! largest weight at 255 and scales of up to 1e30, f32 has room for both.
+//! spread over several steps are rounded up as often as down. Values below 1e-16 count as zeros; beside
+//! those, f32 has room for values of up to 1e25 in the same block.
 
 use super::heads::{Heads, Shape};
 use crate::kernels::{BLOCK_KEYS, MAX_TILE_ROWS, Merge, Number, PANEL, Softmax, Tile, row_stride};
