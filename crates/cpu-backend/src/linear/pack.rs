@@ -7,8 +7,9 @@
 use super::{Storage, Weights};
 use crate::error::Error;
 use crate::kernels::{Matrix, PANEL};
-use crate::resident::Resident;
+use crate::resident::{Plain, Resident};
 use half::bf16;
+use half::slice::HalfFloatSliceExt;
 
 /// Packed weights of one layer.
 #[derive(Clone, Debug)]
@@ -46,8 +47,8 @@ impl Weights<'_> {
         let range = output * into.len()..(output + 1) * into.len();
         match self {
             Self::F32(w) => into.copy_from_slice(&w[range]),
-            Self::F16(w) => into.iter_mut().zip(&w[range]).for_each(|(v, w)| *v = w.to_f32()),
-            Self::Bf16(w) => into.iter_mut().zip(&w[range]).for_each(|(v, w)| *v = w.to_f32()),
+            Self::F16(w) => w[range].convert_to_f32_slice(into),
+            Self::Bf16(w) => w[range].convert_to_f32_slice(into),
             Self::Int8 { data, scale } => {
                 into.iter_mut().zip(&data[range]).for_each(|(v, &q)| *v = f32::from(q) * scale[output]);
             }
@@ -65,61 +66,51 @@ impl Packed {
         check_lengths(&weights, outputs, inputs)?;
         let depth = inputs.next_multiple_of(4);
         let padded = outputs.div_ceil(PANEL) * PANEL;
-        let room = padded * depth;
         let mut row = vec![0.0_f32; inputs];
         let data = match storage {
             Storage::F32 => {
-                let mut data = Resident::zeroed(room);
-                for o in 0..outputs {
-                    weights.read_row(o, &mut row);
-                    row.iter().enumerate().for_each(|(k, &w)| data[offset(o, k, depth, 1)] = w);
-                }
-                Data::F32(data)
+                Data::F32(panels::<f32, 1>((outputs, inputs, depth), |o, to| Ok(weights.read_row(o, to)))?)
             }
             Storage::Bf16 => {
-                let mut data = Resident::zeroed(room);
-                let mut scales = None;
-                for o in 0..outputs {
-                    if let Weights::Int8 { data, scale } = weights {
+                let scales = match weights {
+                    Weights::Int8 { scale, .. } => {
+                        let mut padding = scale.to_vec();
+                        padding.resize(padded, 0.0);
+                        Some(padding)
+                    }
+                    _ => None,
+                };
+                let data = panels::<bf16, 2>((outputs, inputs, depth), |o, to| {
+                    if let Weights::Int8 { data, .. } = weights {
                         let whole = &data[o * inputs..(o + 1) * inputs];
                         row.iter_mut().zip(whole).for_each(|(v, &q)| *v = f32::from(q));
-                        scales.get_or_insert_with(|| vec![0.0; padded])[o] = scale[o];
                     } else {
                         weights.read_row(o, &mut row);
                     }
-                    // `from_f32` rounds to nearest, ties to even.
-                    row.iter()
-                        .enumerate()
-                        .for_each(|(k, &w)| data[offset(o, k, depth, 2)] = bf16::from_f32(w));
-                }
+                    // To nearest, ties to even.
+                    to.convert_from_f32_slice(&row);
+                    Ok(())
+                })?;
                 Data::Bf16(data, scales)
             }
             Storage::Int8 => {
-                let mut data = Resident::zeroed(room);
                 let (mut scales, mut sums) = (vec![0.0; padded], vec![0.0; padded]);
-                if let Weights::Int8 { data: whole, scale } = weights {
-                    scales[..outputs].copy_from_slice(scale);
-                    for (sum, row) in sums.iter_mut().zip(whole.chunks_exact(inputs.max(1))) {
-                        // Exact: below 2²⁴ up to a depth of 132,000.
-                        *sum = row.iter().map(|&q| i32::from(q)).sum::<i32>() as f32;
-                    }
-                    interleave(whole, inputs, depth, &mut data);
-                } else {
-                    let mut quantised = vec![0_i8; inputs];
-                    for o in 0..outputs {
+                let data = panels::<i8, 4>((outputs, inputs, depth), |o, to| {
+                    if let Weights::Int8 { data: whole, scale } = weights {
+                        scales[o] = scale[o];
+                        to.copy_from_slice(&whole[o * inputs..(o + 1) * inputs]);
+                    } else {
                         weights.read_row(o, &mut row);
-                        scales[o] = quantise(&row, &mut quantised).ok_or_else(|| {
+                        scales[o] = quantise(&row, to).ok_or_else(|| {
                             let why = format!("output row {o} holds a number that is not finite");
-                            Error::new(
-                                "quantising a linear layer",
-                                why,
-                                "check the checkpoint or use f32 storage",
-                            )
+                            let hint = "check the checkpoint or use f32 storage";
+                            Error::new("quantising a linear layer", why, hint)
                         })?;
-                        sums[o] = quantised.iter().map(|&q| f32::from(q)).sum();
-                        quantised.iter().enumerate().for_each(|(k, &q)| data[offset(o, k, depth, 4)] = q);
                     }
-                }
+                    // Exact: below 2²⁴ up to a depth of 132,000.
+                    sums[o] = to.iter().map(|&q| i32::from(q)).sum::<i32>() as f32;
+                    Ok(())
+                })?;
                 Data::Int8(data, scales, sums)
             }
         };
@@ -186,27 +177,42 @@ impl Packed {
     }
 }
 
-/// Writes the rows of `whole` `[outputs, inputs]` as quads of panels into `data`, which holds zeros: in the order of
-/// `data`, so that each of its pages is met once and only one panel's rows need a place in the cache.
-fn interleave(whole: &[i8], inputs: usize, depth: usize, data: &mut [i8]) {
+/// Packs the rows that `read` writes, one after the other, in groups of `G`: panel by panel, so that each page of the result is
+/// met once and only one panel's rows need a place in the cache.
+fn panels<T: Plain, const G: usize>(
+    (outputs, inputs, depth): (usize, usize, usize),
+    mut read: impl FnMut(usize, &mut [T]) -> Result<(), Error>,
+) -> Result<Resident<T>, Error> {
+    let mut data = Resident::zeroed(outputs.div_ceil(PANEL) * PANEL * depth);
     if inputs == 0 {
-        return;
+        return Ok(data);
     }
-    for (rows, panel) in whole.chunks(PANEL * inputs).zip(data.chunks_exact_mut(PANEL * depth)) {
-        for (quad, to) in panel.chunks_exact_mut(4 * PANEL).enumerate() {
-            let (from, count) = (4 * quad, 4.min(inputs - 4 * quad));
-            let to = to.as_chunks_mut::<4>().0;
-            if count == 4 {
-                for (to, row) in to.iter_mut().zip(rows.chunks_exact(inputs)) {
-                    if let Some(four) = row[from..].first_chunk() {
-                        *to = *four;
-                    }
-                }
-            } else {
-                for (to, row) in to.iter_mut().zip(rows.chunks_exact(inputs)) {
-                    to[..count].copy_from_slice(&row[from..]);
-                }
+    let mut rows = vec![T::default(); PANEL * inputs];
+    for (panel, to) in data.chunks_exact_mut(PANEL * depth).enumerate() {
+        let shown = panel * PANEL..outputs.min((panel + 1) * PANEL);
+        let rows = &mut rows[..shown.len() * inputs];
+        for (o, row) in shown.zip(rows.chunks_exact_mut(inputs)) {
+            read(o, row)?;
+        }
+        interleave::<T, G>(rows, inputs, to);
+    }
+    Ok(data)
+}
+
+/// Writes at most 32 rows `[inputs]` into a panel, which holds zeros.
+fn interleave<T: Copy, const G: usize>(rows: &[T], inputs: usize, panel: &mut [T]) {
+    let (groups, rest) = (inputs / G, inputs % G);
+    let mut groups_of = panel.as_chunks_mut::<G>().0.chunks_exact_mut(PANEL);
+    for (group, to) in groups_of.by_ref().take(groups).enumerate() {
+        for (to, row) in to.iter_mut().zip(rows.chunks_exact(inputs)) {
+            if let Some(whole) = row[group * G..].first_chunk() {
+                *to = *whole;
             }
+        }
+    }
+    if let Some(last) = groups_of.next().filter(|_| rest > 0) {
+        for (to, row) in last.iter_mut().zip(rows.chunks_exact(inputs)) {
+            to[..rest].copy_from_slice(&row[groups * G..]);
         }
     }
 }

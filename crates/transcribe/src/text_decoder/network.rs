@@ -80,19 +80,21 @@ impl TextDecoder {
         let d = config.d_model;
         let vocabulary = (config.n_vocab, d);
         let positions = checkpoint.tensor("decoder.embed_positions.weight", &[config.n_text_ctx, d])?;
-        let blocks = (0..config.n_text_layer).map(|index| Block::load(checkpoint, index, precision));
+        // Each about half of it: side by side, so that the first word comes sooner.
+        let (embedding, blocks) = rayon::join(
+            || prepare_stored(checkpoint, "decoder.embed_tokens.weight", vocabulary, None, precision),
+            || {
+                (0..config.n_text_layer)
+                    .map(|index| Block::load(checkpoint, index, precision))
+                    .collect::<Result<_>>()
+            },
+        );
         Ok(Self {
-            embedding: prepare_stored(
-                checkpoint,
-                "decoder.embed_tokens.weight",
-                vocabulary,
-                None,
-                precision,
-            )?,
+            embedding: embedding?,
             cross: CrossMemory::new(&config, of_audio),
             of_tokens,
             positions,
-            blocks: blocks.collect::<Result<_>>()?,
+            blocks: blocks?,
             norm: LayerNorm::load(checkpoint, "decoder.layer_norm")?,
             context,
             projecting,

@@ -1,5 +1,6 @@
 //! A matrix of weights in the number type of its checkpoint.
 
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 use crate::{Error, Result};
@@ -36,12 +37,15 @@ impl Values {
     pub(super) fn to_f32(&self, rows: usize) -> Vec<f32> {
         match self {
             Self::F32(values) => values.clone(),
-            Self::F16(values) => values.iter().map(|value| value.to_f32()).collect(),
-            Self::Bf16(values) => values.iter().map(|value| value.to_f32()).collect(),
+            Self::F16(values) => values.to_f32_vec(),
+            Self::Bf16(values) => values.to_f32_vec(),
             Self::Int8 { data, scale } => {
                 let cols = data.len() / rows.max(1);
-                let scaled = data.chunks(cols.max(1)).zip(scale);
-                scaled.flat_map(|(row, &scale)| row.iter().map(move |&q| f32::from(q) * scale)).collect()
+                let mut floats = Vec::with_capacity(data.len());
+                for (row, scale) in data.chunks(cols.max(1)).zip(scale) {
+                    floats.extend(row.iter().map(|&q| f32::from(q) * scale));
+                }
+                floats
             }
         }
     }
