@@ -69,7 +69,11 @@ impl Packed {
         let mut row = vec![0.0_f32; inputs];
         let data = match storage {
             Storage::F32 => {
-                Data::F32(panels::<f32, 1>((outputs, inputs, depth), |o, to| Ok(weights.read_row(o, to)))?)
+                let data = panels::<f32, 1>((outputs, inputs, depth), |o, to| {
+                    weights.read_row(o, to);
+                    Ok(())
+                })?;
+                Data::F32(data)
             }
             Storage::Bf16 => {
                 let scales = match weights {
