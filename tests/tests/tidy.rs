@@ -33,6 +33,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "crates/cpu-backend/src/attention/flash.rs",
     "crates/cpu-backend/src/attention/heads.rs",
     "crates/cpu-backend/src/attention/quantised.rs",
+    "crates/cpu-backend/src/embedding/sketch.rs",
     "crates/cpu-backend/src/encoder/chain.rs",
     "crates/cpu-backend/src/encoder/stem.rs",
     "crates/cpu-backend/src/linear/few.rs",

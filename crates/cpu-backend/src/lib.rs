@@ -7,7 +7,7 @@
 //! | which threads | [`Context`]: a level and a pool of threads |
 //! | a layer's weights | [`Linear`], packed once from [`Weights`] into a [`Storage`] and then resident |
 //! | `y = x·Wᵀ + b` and what follows | [`Linear::forward`] with an [`Epilogue`] |
-//! | a tied token embedding | [`Linear::row`] of the layer that gives the logits |
+//! | a tied token embedding | [`Embedding`]: rows of tokens, logits of hidden states, all or the likely ones |
 //! | the encoder's attention | [`attention()`]: all positions at once |
 //! | the decoder's attention | [`attend`]: a few queries against a [`KvCache`], each its own or one for all |
 //! | the whole encoder | [`encode_stem`], then [`encode_blocks`], on a [`Workspace`] |
@@ -19,7 +19,7 @@
 //! levels by rounding, and by nothing else. On levels with products in bf16, [`attention()`] and layers kept in bf16
 //! round what they multiply to it, unless [`Context::with_f32_activations`] forbids it; to 8 or 16 bits only if
 //! [`Context::with_int8_activations`] or [`Context::with_int16_activations`] asks; queries and weights of attention against a
-//! cache of whole numbers are rounded to 16 bits where the level has VNNI. The count of threads changes nothing. Operations take their working
+//! cache of whole numbers are rounded to 16 bits where the level has VNNI. [`Embedding::likely_logits`] alone estimates. The count of threads changes nothing. Operations take their working
 //! memory once per thread and keep it: the encoder's steady state allocates nothing. Filling a cache of whole numbers takes
 //! a few rows of new memory.
 //!
@@ -51,6 +51,7 @@
 mod aligned;
 mod attention;
 mod context;
+mod embedding;
 mod encoder;
 mod error;
 mod kernels;
@@ -67,6 +68,7 @@ mod vocabulary;
 
 pub use attention::{Keys, KvCache, KvStorage, Mask, Scores, attend, attention};
 pub use context::Context;
+pub use embedding::Embedding;
 pub use encoder::{Block, Convolution, Norm, Workspace, encode_blocks, encode_stem};
 pub use error::Error;
 pub use level::{Level, LevelKind};

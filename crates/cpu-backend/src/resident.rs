@@ -32,6 +32,8 @@ unsafe impl Plain for f32 {}
 unsafe impl Plain for bf16 {}
 // SAFETY: as above.
 unsafe impl Plain for i8 {}
+// SAFETY: as above.
+unsafe impl Plain for u8 {}
 
 /// A map that is only reached through its pieces: its address and length make no reference to its bytes, which may be
 /// borrowed exclusively, elsewhere, piece by piece.

@@ -11,6 +11,8 @@ type Spare<T> = RefCell<Vec<Aligned<T>>>;
 thread_local! {
     static FLOATS: Spare<f32> = const { RefCell::new(Vec::new()) };
     static BYTES: Spare<u8> = const { RefCell::new(Vec::new()) };
+    static WHOLE: Spare<i8> = const { RefCell::new(Vec::new()) };
+    static PLACES: Spare<usize> = const { RefCell::new(Vec::new()) };
     static BEYOND: Spare<Beyond> = const { RefCell::new(Vec::new()) };
     static SCALES: Spare<RowScale> = const { RefCell::new(Vec::new()) };
 }
@@ -23,6 +25,16 @@ pub(crate) fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
 /// As [`with`], for bytes.
 pub(crate) fn with_bytes<R>(len: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
     lend(&BYTES, len, f)
+}
+
+/// As [`with`], for small whole numbers.
+pub(crate) fn with_i8<R>(len: usize, f: impl FnOnce(&mut [i8]) -> R) -> R {
+    lend(&WHOLE, len, f)
+}
+
+/// As [`with`], for places in something else.
+pub(crate) fn with_places<R>(len: usize, f: impl FnOnce(&mut [usize]) -> R) -> R {
+    lend(&PLACES, len, f)
 }
 
 /// As [`with`], for what rows of an operand stand for.

@@ -14,6 +14,7 @@ mod disjoint;
 #[cfg(target_arch = "x86_64")]
 mod exp2;
 mod generic;
+mod halves;
 mod instantiate;
 mod portable;
 mod product;
@@ -26,6 +27,7 @@ pub(crate) use amx::tiles_are_configured;
 pub(crate) use amx::{TileSession, TileUnit, fault as amx_fault, refusal as amx_refusal};
 pub(crate) use disjoint::Disjoint;
 pub(crate) use generic::rows::{Columns, Ending};
+pub(crate) use halves::HALVES_STEP;
 pub(crate) use product::{
     Beyond, MAX_BYTE_DEPTH, MAX_I16_DEPTH, MAX_TILE_ROWS, Number, RowScale, Tile, i16_limit,
     i16_limit_of_both, row_stride,

@@ -1,7 +1,7 @@
 //! Few rows: every weight is read once, in storage order, by exactly one thread.
 
-use super::many::{ONES, ZEROS};
-use super::{Epilogue, Linear};
+use super::many::ZEROS;
+use super::{Epilogue, Linear, Panels};
 use crate::context::Context;
 use crate::kernels::{Columns, Disjoint, PANEL, RowScale};
 use crate::level::Level;
@@ -17,11 +17,12 @@ pub(super) fn forward(
     rows: usize,
     y: &mut [f32],
     epilogue: Epilogue,
+    panels: Panels,
 ) {
     let depth = layer.packed.depth();
     let odd = if layer.storage() == super::Storage::Int8 { ctx.level().odd() } else { 1.0 };
     if depth == layer.inputs && odd == 1.0 {
-        stream(layer, ctx, x, rows, y, epilogue);
+        stream(layer, ctx, x, rows, y, epilogue, panels);
         return;
     }
     scratch::with(rows * depth, |padded| {
@@ -35,7 +36,7 @@ pub(super) fn forward(
             let inverse = 1.0 / odd;
             padded.chunks_exact_mut(2).for_each(|pair| pair[1] *= inverse);
         }
-        stream(layer, ctx, padded, rows, y, epilogue);
+        stream(layer, ctx, padded, rows, y, epilogue, panels);
     });
 }
 
@@ -46,14 +47,22 @@ pub(super) fn least_panels(layer: &Linear) -> usize {
 }
 
 /// `x` is `[rows, depth]`, padded, and smaller where the layout wants it.
-fn stream(layer: &Linear, ctx: &Context, x: &[f32], rows: usize, y: &mut [f32], epilogue: Epilogue) {
+fn stream(
+    layer: &Linear,
+    ctx: &Context,
+    x: &[f32],
+    rows: usize,
+    y: &mut [f32],
+    epilogue: Epilogue,
+    panels: Panels,
+) {
     let level = ctx.level();
     let depth = layer.packed.depth();
     let y = Disjoint::new(y);
-    ctx.split(layer.outputs.div_ceil(PANEL), least_panels(layer), |share| {
+    ctx.split(panels.count(), least_panels(layer), |share| {
         let mut sums = [0.0_f32; super::FEW_ROWS * PANEL];
         let sums = &mut sums[..rows * PANEL];
-        for panel in share {
+        for panel in panels.of(share) {
             let matrix = layer.packed.panel(panel, 0, depth);
             level.few_rows(rows, x, depth, matrix, PANEL, depth, PANEL, sums, PANEL);
             finish(layer, level, panel, sums, 0, &y, epilogue);
@@ -74,7 +83,7 @@ pub(super) fn finish(
 ) {
     let column = panel * PANEL;
     let width = PANEL.min(layer.outputs - column);
-    let scale = layer.packed.scale(panel).unwrap_or(&ONES);
+    let scale = layer.panel_scale(panel);
     let columns = Columns { scale, sums: &ZEROS, bias: layer.panel_bias(panel) };
     let (one, ending) = (&[RowScale::ONE], epilogue.ending());
     for (row, sums) in sums.chunks_exact(PANEL).enumerate() {

@@ -319,7 +319,7 @@ impl Linear {
         let depth = self.packed.depth();
         for panel in panels {
             let matrix = self.packed.panel(panel, 0, depth);
-            let scale = self.packed.scale(panel).unwrap_or(&ONES);
+            let scale = self.panel_scale(panel);
             let bias = self.panel_bias(panel);
             let kept = match matrix {
                 Matrix::Bf16Pairs(_) => Number::Bf16,

@@ -7,10 +7,11 @@ mod words;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::kernels::{Ending, PANEL};
+use crate::kernels::{Ending, Matrix, PANEL};
 use half::{bf16, f16};
 pub(crate) use many::{InPlace, Operand, blocks};
 use pack::Packed;
+use std::ops::Range;
 
 /// Rows up to which the weights are streamed once with f32 arithmetic instead of multiplied in tiles.
 const FEW_ROWS: usize = 8;
@@ -53,6 +54,30 @@ pub enum Epilogue {
     Gelu,
     /// `y += x·Wᵀ + b`.
     Residual,
+}
+
+/// Panels of a layer to multiply by: the first so many, or some.
+#[derive(Clone, Copy)]
+enum Panels<'a> {
+    First(usize),
+    These(&'a [usize]),
+}
+
+impl Panels<'_> {
+    fn count(self) -> usize {
+        match self {
+            Self::First(count) => count,
+            Self::These(panels) => panels.len(),
+        }
+    }
+
+    /// Those at `places`.
+    fn of(self, places: Range<usize>) -> impl Iterator<Item = usize> {
+        places.map(move |place| match self {
+            Self::First(_) => place,
+            Self::These(panels) => panels[place],
+        })
+    }
 }
 
 impl Epilogue {
@@ -154,17 +179,43 @@ impl Linear {
         if rows == 0 || self.outputs == 0 {
             return;
         }
+        let all = Panels::First(self.panels().len());
         if words::fits(self, ctx) {
-            words::forward(self, ctx, x, rows, y, epilogue);
+            words::forward(self, ctx, x, rows, y, epilogue, all);
         } else if rows <= FEW_ROWS {
-            few::forward(self, ctx, x, rows, y, epilogue);
+            few::forward(self, ctx, x, rows, y, epilogue, all);
         } else {
             many::forward(self, ctx, x, rows, y, epilogue);
         }
     }
 
+    /// As [`Self::forward`] of one row without an epilogue, to the last bit, but only the outputs of `panels`, each named once:
+    /// 32 outputs each, counted from 0. The others stay as they are in `y`.
+    pub(crate) fn forward_panels(&self, ctx: &Context, x: &[f32], panels: &[usize], y: &mut [f32]) {
+        assert!(x.len() == self.inputs && y.len() == self.outputs);
+        let these = Panels::These(panels);
+        if words::fits(self, ctx) {
+            words::forward(self, ctx, x, 1, y, Epilogue::None, these);
+        } else {
+            few::forward(self, ctx, x, 1, y, Epilogue::None, these);
+        }
+    }
+
+    /// Weights of a panel that is kept as int8, `[depth / 4][32][4]`.
+    pub(crate) fn panel_quads(&self, panel: usize) -> Option<&[i8]> {
+        match self.packed.panel(panel, 0, self.packed.depth()) {
+            Matrix::I8Quads(quads) => Some(quads),
+            _ => None,
+        }
+    }
+
+    /// The scales of a panel's outputs: ones where there are none.
+    pub(crate) fn panel_scale(&self, panel: usize) -> &[f32; PANEL] {
+        self.packed.scale(panel).unwrap_or(&many::ONES)
+    }
+
     /// The bias of panel `panel`.
-    fn panel_bias(&self, panel: usize) -> &[f32; PANEL] {
+    pub(crate) fn panel_bias(&self, panel: usize) -> &[f32; PANEL] {
         // The bias is padded to whole panels.
         self.bias[panel * PANEL..].first_chunk().unwrap_or(&[0.0; PANEL])
     }

@@ -1,6 +1,6 @@
 //! Int8 weights times activations in 16 bits: any count of rows, a few at the cost of reading the weights.
 
-use super::{Epilogue, Linear, few};
+use super::{Epilogue, Linear, Panels, few};
 use crate::context::Context;
 use crate::kernels::{Disjoint, MAX_BYTE_DEPTH, Matrix, PANEL, Words, word_stride};
 use crate::scratch;
@@ -23,17 +23,17 @@ pub(super) fn forward(
     rows: usize,
     y: &mut [f32],
     epilogue: Epilogue,
+    panels: Panels,
 ) {
     with_words(ctx, x, rows, layer.inputs, |words| {
-        let panels = layer.outputs.div_ceil(PANEL);
         let y = Disjoint::new(y);
         // Many rows make even a small layer's panel worth a thread.
-        ctx.split(panels, few::least_panels(layer).div_ceil(rows), |share| {
+        ctx.split(panels.count(), few::least_panels(layer).div_ceil(rows), |share| {
             let mut sums = [0.0_f32; BLOCK_ROWS * PANEL];
             for first in (0..rows).step_by(BLOCK_ROWS) {
                 let block = words.rows(first, rows.min(first + BLOCK_ROWS));
                 let sums = &mut sums[..block.steps.len() * PANEL];
-                for panel in share.clone() {
+                for panel in panels.of(share.clone()) {
                     let matrix = layer.packed.panel(panel, 0, layer.packed.depth());
                     let (Matrix::I8Quads(weights), Some(columns)) = (matrix, layer.packed.column_sums(panel))
                     else {

@@ -7,6 +7,7 @@ mod agreement;
 mod amx;
 mod attention;
 mod attention_whole;
+mod embedding;
 mod encoder;
 mod linear;
 mod quantised;
