@@ -1,4 +1,5 @@
-//! How long does one more token take, for one hypothesis and for five, after 4 tokens and after 200; and what share is that
+//! How long does one more token take, for one hypothesis (the likeliest token, so that logits that cannot be the largest
+//! are estimated) and for five, after 4 tokens and after 200; and what share is that
 //! of the rate at which the same threads read as many bytes and do nothing with them?
 //!
 //! Steps follow each other as they do in use, and each length is measured in turn with the memory. `PRECISION` names one of
@@ -9,6 +10,7 @@
 
 use std::time::Instant;
 
+use transcribe::decoding::Likely;
 use transcribe::model::OpenOptions;
 use transcribe::speech_model::SpeechModel;
 use whisper_encoder::{CancelToken, Device, Precision};
@@ -47,6 +49,7 @@ fn main() {
     let audio = model.decoder().cross_cache(&features, &cancel).unwrap();
     println!("{precision:?}: second cross cache {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);
     let bytes = model.decoder().step_bytes(&audio);
+    let likely = Likely { text: model.tokenizer().eot() as usize, never: &[] };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for rows in [1, 5] {
         for before in [4, 200] {
@@ -59,7 +62,10 @@ fn main() {
                 let mut logits = vec![0.0; rows * inference.n_vocab()];
                 for _ in 0..STEPS {
                     let begin = Instant::now();
-                    inference.step(&vec![TOKEN; rows], &mut logits).unwrap();
+                    match rows {
+                        1 => inference.step_likely(TOKEN, likely, &mut logits).unwrap(),
+                        _ => inference.step(&vec![TOKEN; rows], &mut logits).unwrap(),
+                    }
                     times.push(begin.elapsed().as_secs_f64());
                 }
             }

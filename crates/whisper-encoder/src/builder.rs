@@ -37,8 +37,8 @@ pub enum Precision {
     /// (`tests/tests/cpu_fidelity.rs`). **Its numbers differ from machine to machine.** In the CPU's encoder: with AVX-512
     /// VNNI, attention and the linear layers whose weights are int8 round activations to 8 bits; at AVX2, both round
     /// them to 16. Everything else is bf16 with AVX512-BF16, else f32. The text decoder keeps weights in bf16 that
-    /// are not int8, and the audio's keys and values in 8 bits with scales. Name a precision for the same on every machine of
-    /// a kind.
+    /// are not int8, and the audio's keys and values in 8 bits with scales; where the likeliest token is taken, it estimates
+    /// logits of text that cannot be the largest (AVX2, int8 weights). Name a precision for the same on every machine of a kind.
     #[default]
     Auto,
     /// f32 arithmetic. Int8 checkpoints keep int8 weights in the text decoder, widened where they are multiplied: equal
@@ -50,7 +50,7 @@ pub enum Precision {
     Bf16,
     /// Weights in int8 with a scale for each output. Where the CPU multiplies 8 bits (AVX-512 VNNI), the encoder rounds
     /// activations to 8 bits too, with a scale and a zero point for each row, and so does its attention: the least exact of
-    /// all. At AVX2 both round them to 16 bits.
+    /// all. At AVX2 both round them to 16 bits. The text decoder is that of `Auto`.
     Int8,
 }
 

@@ -4,6 +4,15 @@ use cpu_backend::Level;
 
 use crate::Result;
 
+/// Of a row of logits, what a caller who wants the most likely token looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Likely<'a> {
+    /// Where text ends and special tokens begin.
+    pub text: usize,
+    /// Tokens that are never taken.
+    pub never: &'a [u32],
+}
+
 /// A text decoder at work on one window. All rows (hypotheses) have the same number of tokens.
 pub trait Inference {
     /// Size of the vocabulary: the length of a row of logits.
@@ -35,4 +44,15 @@ pub trait Inference {
     /// # Errors
     /// On cancellation, a wrong number of rows, or more tokens than the decoder's positions.
     fn step(&mut self, tokens: &[u32], logits: &mut [f32]) -> Result<()>;
+
+    /// As [`Self::step`] of the only row, for a caller who takes the most likely token: exact are the logits from `likely.text`
+    /// on and, before it, those that may be the largest. Others may be estimates, as close as the precision that was asked for
+    /// allows, and those of `likely.never` −∞.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    fn step_likely(&mut self, token: u32, likely: Likely, logits: &mut [f32]) -> Result<()> {
+        let _ = likely;
+        self.step(&[token], logits)
+    }
 }

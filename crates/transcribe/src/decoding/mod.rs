@@ -31,7 +31,7 @@ pub use compression::compression_ratio;
 pub use filters::LogitsFilter;
 pub use greedy::Greedy;
 pub use hypotheses::{Candidate, Hypotheses, Search};
-pub use inference::Inference;
+pub use inference::{Inference, Likely};
 pub use language::{LanguageProbability, detect_language, resolve_language};
 pub use options::{DecodingOptions, DecodingResult, Task};
 pub use rank::most_likely;

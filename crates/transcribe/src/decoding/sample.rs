@@ -4,7 +4,8 @@ use cpu_backend::Level;
 
 use super::filters::{LogitsFilter, SuppressBlank, SuppressTokens, TimestampRules, suppressed_tokens};
 use super::{
-    BeamSearch, DecodingOptions, Greedy, Hypotheses, Inference, InitialTokens, Search, TokenIds, most_likely,
+    BeamSearch, DecodingOptions, Greedy, Hypotheses, Inference, InitialTokens, Likely, Search, TokenIds,
+    most_likely,
 };
 use super::{hypotheses::no_distribution, logits};
 use crate::{Error, ErrorKind, Result};
@@ -46,7 +47,11 @@ pub fn sample_window<I: Inference + ?Sized>(
     check_sizes(ids, n_vocab, options)?;
     let initial = InitialTokens::new(options, ids, sot_sequence, n_text_ctx)?;
     let level = inference.level();
-    let filters = filters(vocabulary, options, n_vocab, level)?;
+    let never = suppressed_tokens(&options.suppress_tokens, ids, n_vocab)?;
+    let filters = filters(vocabulary, options, never.clone(), level);
+    // Who draws or searches wants all of the distribution.
+    let takes_best = options.temperature == 0.0 && options.beam_size.is_none();
+    let likely = Likely { text: ids.eot as usize, never: never.as_deref().unwrap_or_default() };
     let mut search = search(options, ids.eot, level);
 
     let mut hypotheses = Hypotheses::new(search.initial_rows());
@@ -71,7 +76,10 @@ pub fn sample_window<I: Inference + ?Sized>(
         last_tokens.clear();
         last_tokens.extend(hypotheses.tokens.iter().filter_map(|row| row.last()));
         logits.resize(hypotheses.rows() * n_vocab, 0.0);
-        inference.step(&last_tokens, &mut logits)?;
+        match last_tokens[..] {
+            [token] if takes_best => inference.step_likely(token, likely, &mut logits)?,
+            _ => inference.step(&last_tokens, &mut logits)?,
+        }
     }
 
     let mut candidates = search.finalize(hypotheses);
@@ -124,22 +132,22 @@ fn check_sizes(ids: &TokenIds, n_vocab: usize, options: &DecodingOptions) -> Res
 fn filters(
     vocabulary: &Vocabulary,
     options: &DecodingOptions,
-    n_vocab: usize,
+    never: Option<Vec<u32>>,
     level: Level,
-) -> Result<Vec<Box<dyn LogitsFilter>>> {
+) -> Vec<Box<dyn LogitsFilter>> {
     let ids = &vocabulary.ids;
     let mut filters: Vec<Box<dyn LogitsFilter>> = Vec::new();
     if options.suppress_blank {
         filters.push(Box::new(SuppressBlank::new(ids)));
     }
-    if let Some(tokens) = suppressed_tokens(&options.suppress_tokens, ids, n_vocab)? {
+    if let Some(tokens) = never {
         filters.push(Box::new(SuppressTokens::new(tokens)));
     }
     if !options.without_timestamps {
         let most = options.max_initial_timestamp_index(vocabulary.n_audio_ctx);
         filters.push(Box::new(TimestampRules::new(ids, most, level)));
     }
-    Ok(filters)
+    filters
 }
 
 /// Beam search if beams are asked for (at any temperature, as OpenAI), else independent rows.

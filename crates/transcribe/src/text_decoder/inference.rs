@@ -4,7 +4,7 @@ use cpu_backend::Level;
 use whisper_encoder::CancelToken;
 
 use super::{CrossCache, Scratch, SelfCache, TextDecoder};
-use crate::decoding::Inference;
+use crate::decoding::{Inference, Likely};
 use crate::{Error, ErrorKind, Result};
 
 /// A [`TextDecoder`] at work on one window.
@@ -29,6 +29,16 @@ impl<'a> WindowInference<'a> {
     #[must_use]
     pub fn new(decoder: &'a TextDecoder, cross: &'a CrossCache, cancel: &'a CancelToken) -> Self {
         Self { decoder, cross, cancel, cache: decoder.new_cache(), scratch: Scratch::default(), prompt: None }
+    }
+
+    /// Appends a token to each row, for `room` logits.
+    fn append(&mut self, tokens: &[u32], room: usize) -> Result<()> {
+        self.check(tokens, 1)?;
+        if tokens.len() != self.cache.rows() || room != tokens.len() * self.n_vocab() {
+            return Err(refused(format!("{} tokens for {} rows", tokens.len(), self.cache.rows())));
+        }
+        self.decoder.forward(tokens, &mut self.cache, self.cross, &mut self.scratch, None, None);
+        Ok(())
     }
 
     fn check(&self, tokens: &[u32], n: usize) -> Result<()> {
@@ -97,12 +107,18 @@ impl Inference for WindowInference<'_> {
     }
 
     fn step(&mut self, tokens: &[u32], logits: &mut [f32]) -> Result<()> {
-        self.check(tokens, 1)?;
-        if tokens.len() != self.cache.rows() || logits.len() != tokens.len() * self.n_vocab() {
-            return Err(refused(format!("{} tokens for {} rows", tokens.len(), self.cache.rows())));
-        }
-        self.decoder.forward(tokens, &mut self.cache, self.cross, &mut self.scratch, None, None);
+        self.append(tokens, logits.len())?;
         self.decoder.logits(&self.scratch.h, logits);
+        Ok(())
+    }
+
+    fn step_likely(&mut self, token: u32, likely: Likely, logits: &mut [f32]) -> Result<()> {
+        let n_vocab = self.n_vocab();
+        if likely.text > n_vocab || likely.never.iter().any(|&id| id as usize >= n_vocab) {
+            return Err(refused(format!("{likely:?} of a vocabulary of {n_vocab}")));
+        }
+        self.append(&[token], logits.len())?;
+        self.decoder.likely_logits(&self.scratch.h, likely, logits);
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! The decoder's forward pass: x = embed(tokens) + positions; blocks; norm; logits = x Eᵀ with the tied embedding.
 
-use cpu_backend::{Context, Epilogue, KvStorage, Linear};
+use cpu_backend::{Context, Embedding, KvStorage};
 use whisper_encoder::{AudioFeatures, CancelToken, Checkpoint, Config, Precision, Result};
 
 use super::block::Block;
 use super::cross::CrossMemory;
 use super::weights::{LayerNorm, kv_storage, prepare_stored};
 use super::{CrossCache, SelfCache};
+use crate::decoding::Likely;
 
 /// Tokens from which a prompt attends as the encoder does, all its queries at once: not the three that begin every window.
 const MANY_ROWS: usize = 16;
@@ -19,7 +20,7 @@ pub struct TextDecoder {
     projecting: Context,
     config: Config,
     /// `[n_vocab, d_model]`, for the embedding and, tied, for the logits.
-    embedding: Linear,
+    embedding: Embedding,
     /// `[n_text_ctx, d_model]`
     positions: Vec<f32>,
     blocks: Vec<Block>,
@@ -81,8 +82,17 @@ impl TextDecoder {
         let vocabulary = (config.n_vocab, d);
         let positions = checkpoint.tensor("decoder.embed_positions.weight", &[config.n_text_ctx, d])?;
         // Each about half of it: side by side, so that the first word comes sooner.
+        let norm = LayerNorm::load(checkpoint, "decoder.layer_norm")?;
         let (embedding, blocks) = rayon::join(
-            || prepare_stored(checkpoint, "decoder.embed_tokens.weight", vocabulary, None, precision),
+            || -> Result<Embedding> {
+                let name = "decoder.embed_tokens.weight";
+                let embedding =
+                    Embedding::new(prepare_stored(checkpoint, name, vocabulary, None, precision)?);
+                Ok(match precision {
+                    Precision::Auto | Precision::Int8 => embedding.with_estimates(norm.mean_squares()),
+                    _ => embedding,
+                })
+            },
             || {
                 (0..config.n_text_layer)
                     .map(|index| Block::load(checkpoint, index, precision))
@@ -95,7 +105,7 @@ impl TextDecoder {
             of_tokens,
             positions,
             blocks: blocks?,
-            norm: LayerNorm::load(checkpoint, "decoder.layer_norm")?,
+            norm,
             context,
             projecting,
             config,
@@ -108,13 +118,13 @@ impl TextDecoder {
         &self.config
     }
 
-    /// Bytes that one step reads whatever its rows: all packed weights, and the keys and values of `cross`. The tokens'
-    /// own keys and values come on top.
+    /// Bytes that a step of one row reads at least: all packed weights, of the vocabulary's what estimates its logits, and the keys
+    /// and values of `cross`. The tokens' own keys and values come on top.
     #[must_use]
     pub fn step_bytes(&self, cross: &CrossCache) -> usize {
         let weights: usize = self.blocks.iter().map(Block::step_bytes).sum();
         let audio: usize = cross.blocks.iter().map(|cache| cache.len() * cache.bytes_per_position()).sum();
-        self.embedding.bytes() + weights + audio
+        self.embedding.likely_bytes(&self.context) + weights + audio
     }
 
     /// An empty self-attention cache with one row.
@@ -180,7 +190,11 @@ impl TextDecoder {
 
     /// Logits `[rows, n_vocab]` of hidden states `[rows, d_model]`.
     pub(super) fn logits(&self, hidden: &[f32], logits: &mut [f32]) {
-        let rows = hidden.len() / self.config.d_model;
-        self.embedding.forward(&self.context, hidden, rows, logits, Epilogue::None);
+        self.embedding.logits(&self.context, hidden, logits);
+    }
+
+    /// As [`Self::logits`] of one hidden state, for a caller who wants the largest: see [`Embedding::likely_logits`].
+    pub(super) fn likely_logits(&self, hidden: &[f32], likely: Likely, logits: &mut [f32]) {
+        self.embedding.likely_logits(&self.context, hidden, likely.text, likely.never, logits);
     }
 }

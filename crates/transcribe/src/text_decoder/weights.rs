@@ -91,6 +91,11 @@ impl LayerNorm {
         })
     }
 
+    /// The mean squares of what it gives, `[d_model]`: normed numbers have a mean of 0 and a mean square of 1.
+    pub(super) fn mean_squares(&self) -> Vec<f32> {
+        self.weight.iter().zip(&self.bias).map(|(weight, bias)| weight * weight + bias * bias).collect()
+    }
+
     /// Norms rows of `x`, `[entries, d_model]`, into `y`.
     pub(super) fn apply(&self, context: &Context, x: &[f32], y: &mut [f32]) {
         cpu_backend::layer_norm(context, x, &self.weight, &self.bias, LAYER_NORM_EPS, y);
