@@ -45,21 +45,22 @@ fn main() -> Result<()> {
     };
     let model = model::open(&files, &options)?;
     let load_ms = ms(begin);
-    let samples = load_file(&args.audio, None)?.samples.as_slice().to_vec();
+    let audio = load_file(&args.audio, None)?;
+    let samples = audio.samples.as_slice();
     let mut report = json!({
         "peer": format!("ours {}", args.precision.name()),
         "task": args.task,
         "threads": args.threads,
         "versions": { "transcribe": env!("CARGO_PKG_VERSION") },
         "load_ms": load_ms,
-        "cold": window(&model, &samples)?,
+        "cold": window(&model, samples)?,
     });
     if args.task == "window" {
-        let runs: Result<Vec<Value>> = (0..args.runs).map(|_| window(&model, &samples)).collect();
+        let runs: Result<Vec<Value>> = (0..args.runs).map(|_| window(&model, samples)).collect();
         report["runs"] = runs?.into();
     } else {
         let begin = Instant::now();
-        let mel = log_mel(&samples, N_SAMPLES, model.config().n_mels)?;
+        let mel = log_mel(samples, N_SAMPLES, model.config().n_mels)?;
         let options = TranscribeOptions { decoding: english(), ..TranscribeOptions::default() };
         let whole = pipeline::transcribe(&model, &mel, &options, &CancelToken::new(), &mut |_| {})?;
         report["file_ms"] = ms(begin).into();
