@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::toolchain::unavailable;
 use crate::Result;
 
-/// A folder that belongs to this user alone.
+/// A folder that belongs to this user, where nobody else may write.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
@@ -119,7 +119,8 @@ fn whose(folder: &Path) -> io::Result<Option<&'static str>> {
     Ok(match metadata {
         _ if !metadata.is_dir() => Some("it is not a folder itself"),
         _ if metadata.uid() != me? => Some("it belongs to another user"),
-        _ if metadata.mode() & 0o077 != 0 => Some("it is open to other users"),
+        // To read it does no harm.
+        _ if metadata.mode() & 0o022 != 0 => Some("other users may write there"),
         _ => None,
     })
 }
@@ -158,7 +159,10 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
         let text = Cache::at(folder.clone()).unwrap_err().to_string();
-        assert!(text.contains("open to other users") && text.contains("chmod 700"), "{text}");
+        assert!(text.contains("other users may write") && text.contains("chmod 700"), "{text}");
+        // What a plain `mkdir` makes.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(Cache::at(folder.clone()).is_ok());
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
         let link = temporary.path().join("link");
         std::os::unix::fs::symlink(&folder, &link).unwrap();
