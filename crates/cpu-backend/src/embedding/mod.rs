@@ -30,9 +30,10 @@ impl Embedding {
         Self { layer, loudness: None, sketch: OnceLock::new() }
     }
 
-    /// Lets [`Self::likely_logits`] estimate where the weights are kept as int8 and the level has AVX2: its first call makes what
-    /// that takes, half the layer's bytes again. `loudness` `[d_model]` says how large each number of a hidden state is beside
-    /// the others: the 16 loudest are multiplied by all bits of their weights. Of the output of a layer norm, γ² + β² is the mean square.
+    /// Lets [`Self::likely_logits`] estimate where the weights are kept as int8 and the level has AVX2: its first call
+    /// makes what that takes, half the layer's bytes again. `loudness` `[d_model]` says how large each number of a hidden
+    /// state is beside the others (of the output of a layer norm, γ² + β² is the mean square): the 16 loudest are multiplied
+    /// by all bits of their weights.
     ///
     /// # Panics
     /// When `loudness` does not hold `d_model` numbers.
@@ -77,9 +78,10 @@ impl Embedding {
     }
 
     /// Logits `[n_vocab]` of one hidden state `[d_model]` for a caller who wants the largest. Those from `text` on are what
-    /// [`Self::logits`] gives, and so are, of those before, all that may be the largest: in one of some 3 million calls, that one
-    /// is not among them. The others are estimates, made so that their exponentials are right on average: on speech and whisper-base, the logarithm of
-    /// the row's sum of exponentials is 0.003 off in the mean, 0.1 at most. Those of `never` are −∞.
+    /// [`Self::logits`] gives, and so are, of those before, all that may be the largest: that one is missed in one of some 3
+    /// million calls. The others are estimates, made so that their exponentials are right on average: the logarithm of a
+    /// row's sum of exponentials is 0.003 off in the mean and 0.1 at most (314 states of whisper-base on speech). Those of
+    /// `never` are −∞.
     ///
     /// Where nothing is estimated, and of a state that is not finite, all are those of [`Self::logits`].
     ///

@@ -2,9 +2,9 @@
 //!
 //! A weight q is 16·h + l − 128 with halves h and l of 0 to 15. The sketch keeps h, and takes l for its mean, 7.5. What that
 //! leaves out of a logit is a sum of hundreds of small differences, each of either sign: normally distributed, with a
-//! deviation that the row's differences and the norm of the hidden state tell. (On whisper-base and 16 million logits,
-//! the deviations were 1.006 times what is computed here, and the largest one 5.1 of them.) A hidden state has a few inputs that outweigh the others,
-//! one of them by half of the norm: they are multiplied whole.
+//! deviation that the row's differences and the norm of the hidden state tell. (On whisper-base, of 16 million logits: the
+//! deviations were 1.006 times what is computed here, and the largest one 5.1 of them.) A hidden state has a few inputs that
+//! outweigh the others, one of them by nearly half of its square norm: they are multiplied whole.
 
 use crate::context::Context;
 use crate::kernels::{Disjoint, HALVES_STEP, PANEL};
@@ -182,7 +182,7 @@ impl Sketch {
             }
             level.vectorised(|| {
                 for (logit, spread) in logits.iter_mut().zip(spread) {
-                    // An estimate is a logit and an error that knows nothing of it: of a normal one, the mean of e^v is e^(σ²/2).
+                    // An estimate is a logit and an error that knows nothing of it; of a normal one, e^v has the mean e^(σ²/2).
                     let deviation = heard.deviation * spread;
                     *logit -= deviation * deviation / 2.0;
                 }
