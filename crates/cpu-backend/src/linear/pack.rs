@@ -66,10 +66,11 @@ impl Packed {
         check_lengths(&weights, outputs, inputs)?;
         let depth = inputs.next_multiple_of(4);
         let padded = outputs.div_ceil(PANEL) * PANEL;
+        let shape = (outputs, inputs, depth);
         let mut row = vec![0.0_f32; inputs];
         let data = match storage {
             Storage::F32 => {
-                let data = panels::<f32, 1>((outputs, inputs, depth), |o, to| {
+                let data = panels::<f32, 1>(shape, |o, to| {
                     weights.read_row(o, to);
                     Ok(())
                 })?;
@@ -84,7 +85,7 @@ impl Packed {
                     }
                     _ => None,
                 };
-                let data = panels::<bf16, 2>((outputs, inputs, depth), |o, to| {
+                let data = panels::<bf16, 2>(shape, |o, to| {
                     if let Weights::Int8 { data, .. } = weights {
                         let whole = &data[o * inputs..(o + 1) * inputs];
                         row.iter_mut().zip(whole).for_each(|(v, &q)| *v = f32::from(q));
@@ -99,22 +100,21 @@ impl Packed {
             }
             Storage::Int8 => {
                 let (mut scales, mut sums) = (vec![0.0; padded], vec![0.0; padded]);
-                let data = panels::<i8, 4>((outputs, inputs, depth), |o, to| {
-                    if let Weights::Int8 { data: whole, scale } = weights {
-                        scales[o] = scale[o];
-                        to.copy_from_slice(&whole[o * inputs..(o + 1) * inputs]);
-                    } else {
+                let data = if let Weights::Int8 { data: whole, scale } = weights {
+                    scales[..outputs].copy_from_slice(scale);
+                    panels_of_whole(whole, shape, &mut sums)
+                } else {
+                    panels::<i8, 4>(shape, |o, to| {
                         weights.read_row(o, &mut row);
                         scales[o] = quantise(&row, to).ok_or_else(|| {
                             let why = format!("output row {o} holds a number that is not finite");
                             let hint = "check the checkpoint or use f32 storage";
                             Error::new("quantising a linear layer", why, hint)
                         })?;
-                    }
-                    // Exact: below 2²⁴ up to a depth of 132,000.
-                    sums[o] = to.iter().map(|&q| i32::from(q)).sum::<i32>() as f32;
-                    Ok(())
-                })?;
+                        sums[o] = sum(to);
+                        Ok(())
+                    })?
+                };
                 Data::Int8(data, scales, sums)
             }
         };
@@ -203,22 +203,66 @@ fn panels<T: Plain, const G: usize>(
     Ok(data)
 }
 
+/// As [`panels`], of whole numbers where they lie, `[outputs, inputs]`, and their sums.
+fn panels_of_whole(
+    whole: &[i8],
+    (outputs, inputs, depth): (usize, usize, usize),
+    sums: &mut [f32],
+) -> Resident<i8> {
+    let mut data = Resident::zeroed(outputs.div_ceil(PANEL) * PANEL * depth);
+    if inputs > 0 {
+        let panels = data.chunks_exact_mut(PANEL * depth).zip(sums.chunks_exact_mut(PANEL));
+        for (rows, (to, sums)) in whole.chunks(PANEL * inputs).zip(panels) {
+            sums.iter_mut().zip(rows.chunks_exact(inputs)).for_each(|(to, row)| *to = sum(row));
+            interleave::<i8, 4>(rows, inputs, to);
+        }
+    }
+    data
+}
+
+/// Groups of a row that are moved at a time: a cache line of int8.
+const TOGETHER: usize = 16;
+
 /// Writes at most 32 rows `[inputs]` into a panel, which holds zeros.
 fn interleave<T: Copy, const G: usize>(rows: &[T], inputs: usize, panel: &mut [T]) {
-    let (groups, rest) = (inputs / G, inputs % G);
-    let mut groups_of = panel.as_chunks_mut::<G>().0.chunks_exact_mut(PANEL);
-    for (group, to) in groups_of.by_ref().take(groups).enumerate() {
-        for (to, row) in to.iter_mut().zip(rows.chunks_exact(inputs)) {
-            if let Some(whole) = row[group * G..].first_chunk() {
-                *to = *whole;
+    let groups = inputs / G;
+    // A whole panel goes line by line of its rows, which may share few of the cache's sets, and four rows at a time.
+    let by_lines = if rows.len() == PANEL * inputs { groups / TOGETHER } else { 0 };
+    let row = |r: usize| rows[r * inputs..(r + 1) * inputs].as_chunks::<G>();
+    let (panel, _) = panel.as_chunks_mut::<G>();
+    let (whole, rest) = panel.split_at_mut(by_lines * TOGETHER * PANEL);
+    for (line, to) in whole.as_chunks_mut::<{ TOGETHER * PANEL }>().0.iter_mut().enumerate() {
+        for r in (0..PANEL).step_by(4) {
+            let four = [r, r + 1, r + 2, r + 3].map(|r| &row(r).0.as_chunks::<TOGETHER>().0[line]);
+            for g in 0..TOGETHER {
+                to[g * PANEL + r..][..4].copy_from_slice(&four.map(|from| from[g]));
             }
         }
     }
-    if let Some(last) = groups_of.next().filter(|_| rest > 0) {
-        for (to, row) in last.iter_mut().zip(rows.chunks_exact(inputs)) {
-            to[..rest].copy_from_slice(&row[groups * G..]);
+    for r in 0..rows.len() / inputs {
+        let (from, last) = row(r);
+        let mut to = rest.iter_mut().skip(r).step_by(PANEL);
+        for (from, to) in from[by_lines * TOGETHER..].iter().zip(to.by_ref()) {
+            *to = *from;
+        }
+        if let Some(to) = to.next().filter(|_| !last.is_empty()) {
+            to[..last.len()].copy_from_slice(last);
         }
     }
+}
+
+/// The sum of whole numbers, in lanes of 16 bits as long as those hold it. Exact: below 2²⁴ up to a depth of 132,000.
+fn sum(row: &[i8]) -> f32 {
+    let (lines, rest) = row.as_chunks::<16>();
+    let mut all: i32 = rest.iter().map(|&q| i32::from(q)).sum();
+    for lines in lines.chunks(255) {
+        let mut lanes = [0_i16; 16];
+        for line in lines {
+            lanes.iter_mut().zip(line).for_each(|(lane, &q)| *lane += i16::from(q));
+        }
+        all += lanes.iter().map(|&lane| i32::from(lane)).sum::<i32>();
+    }
+    all as f32
 }
 
 fn check_lengths(weights: &Weights, outputs: usize, inputs: usize) -> Result<(), Error> {

@@ -123,6 +123,38 @@ fn nothing_in_or_out() {
 }
 
 #[test]
+fn every_weight_is_kept_in_its_place() {
+    let mut seed = 7_u32;
+    let mut value = move |_| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 24) as i8
+    };
+    for (outputs, inputs) in [1, 31, 32, 33, 64, 97]
+        .into_iter()
+        .flat_map(|outputs| [1, 3, 4, 31, 32, 33, 63, 64, 65, 67, 130, 195].map(|inputs| (outputs, inputs)))
+    {
+        let data: Vec<i8> = (0..outputs * inputs).map(&mut value).collect();
+        let want: Vec<f32> = data.iter().map(|&q| f32::from(q)).collect();
+        let scale = vec![1.0; outputs];
+        for storage in STORAGES {
+            let whole = Weights::Int8 { data: &data, scale: &scale };
+            let layer = Linear::new(whole, None, outputs, inputs, storage).unwrap();
+            assert_eq!(stored(&layer), want, "[{outputs}, {inputs}] as {storage:?}");
+        }
+        // Each row's largest is 127, so that its scale is 1.
+        let clamped: Vec<f32> = want
+            .iter()
+            .enumerate()
+            .map(|(i, &v)| if i % inputs == 0 { 127.0 } else { v.max(-127.0) })
+            .collect();
+        for storage in STORAGES {
+            let layer = Linear::new(Weights::F32(&clamped), None, outputs, inputs, storage).unwrap();
+            assert_eq!(stored(&layer), clamped, "floats [{outputs}, {inputs}] as {storage:?}");
+        }
+    }
+}
+
+#[test]
 fn storing_rounds_to_nearest_even() {
     let w = numbers(9, 40 * 50);
     let narrow: Vec<f16> = w.iter().map(|&v| f16::from_f32(v)).collect();
