@@ -1,8 +1,9 @@
 //! Attention of many queries over many keys without ever holding their product.
 //!
-//! For a tile of queries the keys pass by in blocks of 256. Each block of scores is exponentiated against the
+//! For a few tiles of queries the keys pass by in blocks of 256. Each block of scores is exponentiated against the
 //! largest score seen so far; when that grows, what was summed before is scaled down (the online softmax of
-//! Milakov and Gimelshein, 2018, as in FlashAttention). Scores never leave the L1 cache.
+//! Milakov and Gimelshein, 2018, as in FlashAttention). Scores never leave the L1 cache, nor a block of keys and values the
+//! L2 cache until all the tiles have seen it.
 
 use super::heads::{Heads, MAX_HEAD_DIM, Packing, Shape};
 use super::{Mask, fused, whole};
@@ -108,35 +109,38 @@ pub(crate) fn attend_all(ctx: &Context, packed: &Heads, mask: Mask, out: &mut [f
         let rows = first..(first + task_rows).min(queries);
         // SAFETY: these rows of this head belong to this task alone.
         let mut out = unsafe { out.block(first * width + head * head_dim, width, rows.len(), head_dim) };
-        let mut tile = Rows::default();
+        let mut give = |row: usize, values: &[f32], factor: f32| {
+            let to = out.row(row - first);
+            to.iter_mut().zip(values).for_each(|(to, v)| *to = v * factor);
+        };
+        let sees = |row| mask.visible(row, queries, keys);
+        let all = mask == Mask::None && keys > 0 && level.weighs(number);
+        if !number.is_whole() && !all {
+            return Rows::new().attend(packed, head, rows, sees, give);
+        }
         for start in rows.clone().step_by(level.tile_rows()) {
             let rows = start..(start + level.tile_rows()).min(rows.end);
-            let mut give = |row: usize, values: &[f32], factor: f32| {
-                let to = out.row(row - first);
-                to.iter_mut().zip(values).for_each(|(to, v)| *to = v * factor);
-            };
-            let sees = |row| mask.visible(row, queries, keys);
             if number.is_whole() {
-                whole::attend(packed, head, rows, sees, give);
-                continue;
-            }
-            let all = mask == Mask::None && keys > 0 && level.weighs(number);
-            if !(all && fused::attend(packed, head, rows.clone(), &mut give)) {
-                tile.attend(packed, head, rows, sees, give);
+                whole::attend(packed, head, rows, sees, &mut give);
+            } else if !fused::attend(packed, head, rows.clone(), &mut give) {
+                Rows::new().attend(packed, head, rows, sees, &mut give);
             }
         }
     });
 }
 
-/// What is known of each row of a tile while the keys pass by.
-#[derive(Default)]
+/// What is known of each row of a task while the keys pass by.
 struct Rows {
-    largest: [f32; MAX_TILE_ROWS],
-    total: [f32; MAX_TILE_ROWS],
+    largest: [f32; TASK_TILES * MAX_TILE_ROWS],
+    total: [f32; TASK_TILES * MAX_TILE_ROWS],
 }
 
 impl Rows {
-    /// Attention of a tile of queries; `give` gets each row's weighted sum of values and what to multiply it with.
+    fn new() -> Self {
+        Self { largest: [f32::NEG_INFINITY; _], total: [0.0; _] }
+    }
+
+    /// Attention of a task's queries; `give` gets each row's weighted sum of values and what to multiply it with.
     fn attend(
         &mut self,
         packed: &Heads,
@@ -145,50 +149,70 @@ impl Rows {
         sees: impl Fn(usize) -> usize,
         mut give: impl FnMut(usize, &[f32], f32),
     ) {
-        let Shape { level, number, head_dim, keys, .. } = packed.shape;
-        let (height, depth) = (level.tile_rows(), packed.shape.depth());
-        let row_len = head_dim.next_multiple_of(PANEL);
-        let weight_stride = row_stride(KEYS * number.size());
+        let Shape { level, head_dim, keys, .. } = packed.shape;
+        let (height, row_len) = (level.tile_rows(), head_dim.next_multiple_of(PANEL));
         let most_seen = rows.clone().map(&sees).max().unwrap_or(0).min(keys);
-        self.largest.fill(f32::NEG_INFINITY);
-        self.total.fill(0.0);
-        scratch::with(height * (SCORE_STRIDE + row_len), |floats| {
-            scratch::with_bytes(height * weight_stride, |weights| {
-                let (scores, sums) = floats.split_at_mut(height * SCORE_STRIDE);
-                sums.fill(0.0);
-                let queries = packed.queries(head, rows.start);
-                for from in (0..most_seen).step_by(KEYS) {
-                    let n = KEYS.min(keys - from);
-                    for panel in 0..n.div_ceil(PANEL) {
-                        let keys = packed.keys(head, from / PANEL + panel);
-                        let to = &mut scores[panel * PANEL..];
-                        let stride = packed.shape.query_stride();
-                        level.multiply(number, queries, stride, keys, depth, to, SCORE_STRIDE, false);
-                    }
-                    for (i, row) in rows.clone().enumerate() {
-                        let seen = sees(row).saturating_sub(from).min(n);
-                        let scores = &mut scores[i * SCORE_STRIDE..][..KEYS];
-                        let weights = &mut weights[i * weight_stride..][..KEYS * number.size()];
-                        self.soften(packed, i, scores, seen, weights, &mut sums[i * row_len..][..row_len]);
-                    }
-                    let n = n.next_multiple_of(number.group());
-                    for panel in 0..row_len / PANEL {
-                        let values = packed.values(head, panel, from);
-                        let to = &mut sums[panel * PANEL..];
-                        match number {
-                            // In place: the weights are where the scores were.
-                            Number::F32 => {
-                                let weights = Matrix::F32(scores);
-                                let stride = SCORE_STRIDE * 4;
-                                level.multiply(number, weights.bytes(), stride, values, n, to, row_len, true);
-                            }
-                            _ => level.multiply(number, weights, weight_stride, values, n, to, row_len, true),
-                        }
+        scratch::with(rows.len().next_multiple_of(height) * row_len, |sums| {
+            sums.fill(0.0);
+            for from in (0..most_seen).step_by(KEYS) {
+                for (tile, sums) in sums.chunks_exact_mut(height * row_len).enumerate() {
+                    let start = rows.start + tile * height;
+                    let of_tile = start..(start + height).min(rows.end);
+                    if of_tile.clone().any(|row| sees(row) > from) {
+                        self.add_block(packed, head, (of_tile, tile * height), from, &sees, sums);
                     }
                 }
+            }
+            for (i, row) in rows.enumerate() {
+                let factor = if self.total[i] == 0.0 { 0.0 } else { 1.0 / self.total[i] };
+                give(row, &sums[i * row_len..][..head_dim], factor);
+            }
+        });
+    }
+
+    /// Adds a block of keys' weighted values to a tile's `sums`. Its `rows` are those from `at` on here.
+    fn add_block(
+        &mut self,
+        packed: &Heads,
+        head: usize,
+        (rows, at): (Range<usize>, usize),
+        from: usize,
+        sees: impl Fn(usize) -> usize,
+        sums: &mut [f32],
+    ) {
+        let Shape { level, number, keys, .. } = packed.shape;
+        let (height, depth) = (level.tile_rows(), packed.shape.depth());
+        let row_len = sums.len() / height;
+        let weight_stride = row_stride(KEYS * number.size());
+        let n = KEYS.min(keys - from);
+        scratch::with(height * SCORE_STRIDE, |scores| {
+            scratch::with_bytes(height * weight_stride, |weights| {
+                let (queries, stride) = (packed.queries(head, rows.start), packed.shape.query_stride());
+                for panel in 0..n.div_ceil(PANEL) {
+                    let keys = packed.keys(head, from / PANEL + panel);
+                    let to = &mut scores[panel * PANEL..];
+                    level.multiply(number, queries, stride, keys, depth, to, SCORE_STRIDE, false);
+                }
                 for (i, row) in rows.enumerate() {
-                    let factor = if self.total[i] == 0.0 { 0.0 } else { 1.0 / self.total[i] };
-                    give(row, &sums[i * row_len..][..head_dim], factor);
+                    let seen = sees(row).saturating_sub(from).min(n);
+                    let scores = &mut scores[i * SCORE_STRIDE..][..KEYS];
+                    let weights = &mut weights[i * weight_stride..][..KEYS * number.size()];
+                    let sums = &mut sums[i * row_len..][..row_len];
+                    self.soften(packed, at + i, scores, seen, weights, sums);
+                }
+                let n = n.next_multiple_of(number.group());
+                for panel in 0..row_len / PANEL {
+                    let values = packed.values(head, panel, from);
+                    let to = &mut sums[panel * PANEL..];
+                    match number {
+                        // In place: the weights are where the scores were.
+                        Number::F32 => {
+                            let weights = Matrix::F32(scores);
+                            let stride = SCORE_STRIDE * 4;
+                            level.multiply(number, weights.bytes(), stride, values, n, to, row_len, true);
+                        }
+                        _ => level.multiply(number, weights, weight_stride, values, n, to, row_len, true),
+                    }
                 }
             });
         });
