@@ -121,9 +121,9 @@ impl Context {
     }
 
     /// Lets all products with weights kept as int8 round the activations to 16 bits, with one scale per row (65534 steps
-    /// between ∓ its largest number), where the level has VNNI; at the AVX2 level, those of more than 8 rows
-    /// and [`crate::attention()`], as [`Context::with_int8_activations`] says. An error of 2⁻¹⁶ of a row's largest number is less than most
-    /// weights were rounded by; up to six rows cost hardly more than one, and many rows as much as in bf16.
+    /// between ∓ its largest number), where the level has VNNI; at the AVX2 level, those of up to 8 rows, and those of more and
+    /// [`crate::attention()`] as [`Context::with_int8_activations`] says. An error of 2⁻¹⁶ of a row's largest number is less than
+    /// most weights were rounded by; with VNNI up to six rows cost hardly more than one, and many rows as much as in bf16.
     #[must_use]
     pub fn with_int16_activations(self) -> Self {
         Self { activations: Activations::Int16, ..self }

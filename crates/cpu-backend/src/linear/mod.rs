@@ -169,7 +169,7 @@ impl Linear {
     /// exceptions: more than 8 rows times weights kept as bf16, on a level with bf16 products, round the activations
     /// to bf16 unless [`Context::with_f32_activations`] forbids it; and [`Context::with_int8_activations`] and
     /// [`Context::with_int16_activations`] are wishes for the like in 8 and 16 bits (granted up to 65,792 inputs, where
-    /// sums of 32 bits end; at AVX2 up to 8192, where they would leave the activations fewer than 12).
+    /// sums of 32 bits end; more than 8 rows at AVX2 up to 8192, where they would leave the activations fewer than 12).
     ///
     /// # Panics
     /// When `x` or `y` does not hold what `rows` says.
@@ -180,7 +180,7 @@ impl Linear {
             return;
         }
         let all = Panels::First(self.panels().len());
-        if words::fits(self, ctx) {
+        if words::fits(self, ctx, rows) {
             words::forward(self, ctx, x, rows, y, epilogue, all);
         } else if rows <= FEW_ROWS {
             few::forward(self, ctx, x, rows, y, epilogue, all);
@@ -194,7 +194,7 @@ impl Linear {
     pub(crate) fn forward_panels(&self, ctx: &Context, x: &[f32], panels: &[usize], y: &mut [f32]) {
         assert!(x.len() == self.inputs && y.len() == self.outputs);
         let these = Panels::These(panels);
-        if words::fits(self, ctx) {
+        if words::fits(self, ctx, 1) {
             words::forward(self, ctx, x, 1, y, Epilogue::None, these);
         } else {
             few::forward(self, ctx, x, 1, y, Epilogue::None, these);

@@ -1,4 +1,4 @@
-//! Int8 weights times activations in 16 bits: any count of rows, a few at the cost of reading the weights.
+//! Int8 weights times activations in 16 bits: a few rows at the cost of reading the weights; with VNNI, any count of rows.
 
 use super::{Epilogue, Linear, Panels, few};
 use crate::context::Context;
@@ -10,10 +10,13 @@ const BLOCK_ROWS: usize = 48;
 /// Rows below which rounding them is not worth another thread.
 const LEAST_ROWS: usize = 16;
 
-/// Whether `layer` is multiplied so.
-pub(super) fn fits(layer: &Linear, ctx: &Context) -> bool {
+/// Whether `rows` rows times `layer` are multiplied so.
+pub(super) fn fits(layer: &Linear, ctx: &Context, rows: usize) -> bool {
     // Deeper ones are multiplied in f32.
-    ctx.word_products() && layer.storage() == super::Storage::Int8 && layer.packed.depth() <= MAX_BYTE_DEPTH
+    ctx.word_products()
+        && (rows <= super::FEW_ROWS || ctx.level().multiplies_many_words())
+        && layer.storage() == super::Storage::Int8
+        && layer.packed.depth() <= MAX_BYTE_DEPTH
 }
 
 pub(super) fn forward(
